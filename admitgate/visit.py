@@ -1,0 +1,35 @@
+"""The framework-neutral request and answer. Edges translate to and from these; the core knows no others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(slots=True)
+class Visit:
+    """One request as the gate sees it.
+
+    ``path`` is relative to ``root`` (WSGI's SCRIPT_NAME) and percent-decoded once, as the application will see it.
+    ``header`` takes a lower-case name and gives the value, or the empty string.
+    ``request`` is the framework's own object, for the callables in the settings.
+    """
+
+    method: str
+    path: str
+    root: str
+    query: str
+    is_secure: bool
+    cookies: str
+    header: Callable[[str], str]
+    request: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A complete HTTP answer that an edge can send as it is."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes

@@ -1,0 +1,49 @@
+"""What the gate can say to a visit, and what a waiting visitor is told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class PollPolicy:
+    """How often a waiting page asks: ``clamp(floor, ceiling, expected wait / divisor)``, in seconds."""
+
+    floor: float = 2.0
+    ceiling: float = 30.0
+    divisor: float = 10.0
+
+    def seconds(self, expected_wait: float | None) -> float:
+        """The time until the next poll of somebody who expects to wait that long."""
+        if expected_wait is None:
+            return self.floor
+        return min(self.ceiling, max(self.floor, expected_wait / self.divisor))
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What a visitor who is not let in is told. Facts only; the words belong to ``page.py``.
+
+    ``state`` is one of
+      ``waiting``   has a ticket above the numbers being served
+      ``ready``     is invited and present; goes in when a slot comes free
+      ``hold``      admissions pause while leases come back after a loss
+      ``full``      the line itself is full; no number was given
+      ``outage``    Redis can't be asked; nothing is known but that the page should ask again
+      ``prefetch``  a speculative request, which is never given a place
+
+    ``position`` is 1 for whoever is next, None where unknown. ``is_about`` is true while people ahead
+    may have left. ``wait_seconds`` is a range (low, high), None while nothing can be said.
+    """
+
+    event: str
+    state: str
+    number: int | None = None
+    position: int | None = None
+    is_about: bool = True
+    wait_seconds: tuple[int, int] | None = None
+    serving: int = 0
+    issued: int = 0
+    message: str = ""
+    poll_seconds: float = 5.0
+    was_post: bool = False

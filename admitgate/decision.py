@@ -47,3 +47,11 @@ class Place:
     message: str = ""
     poll_seconds: float = 5.0
     was_post: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Not now: the waiting page, with the ticket's cookie where one was given out."""
+
+    place: Place
+    set_cookie: str | None = None

@@ -1,18 +1,296 @@
-"""Which event does a path belong to?"""
+"""Which rule does a path come under, and which event does it belong to?
+
+A path is matched as it came and in its canonical form, because what routers and proxies make of an odd path
+differs and nothing may walk round the gate by writing it oddly. The answer can only be too strict: the
+application says 404 to such a path itself, and a first visit's 404 gives its slot back.
+"""
 
 from __future__ import annotations
 
 import base64
+import hashlib
+import math
 import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
+from string import Formatter
+from typing import Any
+from urllib.parse import unquote
+
+from werkzeug.exceptions import HTTPException
+from werkzeug.routing import Map, MapAdapter
+from werkzeug.routing import Rule as Route
+
+MODES = ("on", "observe", "off")
+OUTAGE_ANSWERS = ("hold", "open")
+
+_rest = "admitgate_rest"
+_remembered = 10_000
+_remembered_length = 512
+_longest_event = 120
+_decodings = 3
+_half_a_day = 12 * 3600
 
 _plain_slug = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*").fullmatch
+_plain_path = re.compile(r"(?:/[a-z0-9_~-][a-z0-9_.~-]*)+").fullmatch
+_params = re.compile(r";[^/]*")
+_junk = re.compile(r"[\x00-\x1f\x7f]|^\s+|\s+$")
+_placeholder = re.compile(r"<(?:[^<>]*:)?([A-Za-z_][A-Za-z0-9_]*)>")
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Which requests belong to which event, and the event's options.
+
+    ``path`` is in werkzeug's rule syntax and stands for the path and everything below it. ``event`` is a
+    template over its placeholders, by default their values, else the path. ``capacity`` is how many visitors
+    are inside at a time. ``lease_seconds`` without a request end a visit; ``claim_seconds`` is how long an
+    admitted page has to show up; ``grace_seconds`` how long newly invited visitors have to say that they are
+    there. Beyond ``max_waiting`` people in line nobody gets a number. A response below 400 to a path under
+    ``release_on`` gives the slot back.
+    """
+
+    path: str
+    _: KW_ONLY
+    capacity: int
+    event: str | None = None
+    lease_seconds: float = 600
+    claim_seconds: float = 60
+    grace_seconds: float = 6
+    cold_hold_seconds: float = 0
+    admit_per_minute: float | None = None
+    max_waiting: int | None = None
+    methods: Sequence[str] | None = None
+    mode: str = "on"
+    release_on: str | None = None
+    on_outage: str | None = None
+    verify_every_request: bool = False
+
+    def template(self) -> str:
+        """The event's template, written out where it was left to the default."""
+        if self.event is not None:
+            return self.event
+        names = placeholders(self.path)
+        return "/".join(f"{{{name}}}" for name in names) if names else self.path.strip("/") or "/"
+
+    def faults(self) -> list[str]:
+        """One sentence for each option that can't be used."""
+        return [*self._path_faults(), *self._number_faults(), *self._choice_faults()]
+
+    def _path_faults(self) -> Iterator[str]:
+        for name, path in (("path", self.path), ("release_on", self.release_on)):
+            if path is None and name == "release_on":
+                continue
+            fault = route_fault(path)
+            if fault:
+                yield f"{name} is {path!r}, but {fault}."
+            elif isinstance(self.event, str | None):
+                missing = template_names(self.template()) - set(placeholders(str(path)))
+                if missing:
+                    yield (
+                        f"event is {self.template()!r}, but {name} {path!r} has no <{min(missing)}>: "
+                        f"use only placeholders that are in it."
+                    )
+
+    def _number_faults(self) -> Iterator[str]:
+        for name, value, least, most, is_whole in (
+            ("capacity", self.capacity, 0, 10_000_000, True),
+            ("lease_seconds", self.lease_seconds, 1, _half_a_day, False),
+            ("claim_seconds", self.claim_seconds, 1, _half_a_day, False),
+            ("grace_seconds", self.grace_seconds, 1, 600, False),
+            ("cold_hold_seconds", self.cold_hold_seconds, 0, _half_a_day, False),
+            ("admit_per_minute", self.admit_per_minute, 0.001, 10_000_000, False),
+            ("max_waiting", self.max_waiting, 0, 1_000_000_000, True),
+        ):
+            is_optional = name in ("admit_per_minute", "max_waiting")
+            if value is None and is_optional:
+                continue
+            if not is_number(value, least, most, is_whole=is_whole):
+                kind = "a whole number" if is_whole else "a number"
+                yield f"{name} is {value!r}: give {kind} from {least} to {most}{', or None' * is_optional}."
+
+    def _choice_faults(self) -> Iterator[str]:
+        if self.event is not None and not (isinstance(self.event, str) and self.event):
+            yield f"event is {self.event!r}: give a template such as '{{event}}', or leave it out."
+        if self.mode not in MODES:
+            yield f"mode is {self.mode!r}: give 'on', 'observe' or 'off'."
+        if self.on_outage not in (None, *OUTAGE_ANSWERS):
+            yield f"on_outage is {self.on_outage!r}: give 'hold' or 'open', or leave it out."
+        if not isinstance(self.verify_every_request, bool):
+            yield f"verify_every_request is {self.verify_every_request!r}: give True or False."
+        if self.methods is not None and not is_methods(self.methods):
+            yield f"methods is {self.methods!r}: give a list such as ['GET', 'POST'], or leave it out."
+
+
+def is_number(value: object, least: float, most: float, *, is_whole: bool = False) -> bool:
+    """True for a finite number between the two; a bool is none."""
+    if isinstance(value, bool) or not isinstance(value, int if is_whole else int | float):
+        return False
+    return math.isfinite(value) and least <= value <= most  # type: ignore[arg-type, operator]
+
+
+def is_methods(value: object) -> bool:
+    """True for a list of HTTP methods."""
+    return (
+        isinstance(value, list | tuple | set | frozenset)
+        and len(value) > 0
+        and all(isinstance(method, str) and method.isalpha() for method in value)
+    )
+
+
+def placeholders(path: str) -> list[str]:
+    """The names of a route's placeholders, in order."""
+    return _placeholder.findall(path)
+
+
+def template_names(template: str) -> set[str]:
+    """The names a template asks for. Raises ValueError for what isn't a plain ``{name}``."""
+    names = set()
+    for _, name, spec, conversion in Formatter().parse(template):
+        if name is not None:
+            if not name.isidentifier() or spec or conversion:
+                raise ValueError(f"{{{name}}} is more than a name")
+            names.add(name)
+    return names
+
+
+def route_fault(path: object) -> str | None:
+    """Why ``path`` can't be a route, or None."""
+    if not isinstance(path, str) or not path.startswith("/"):
+        return "it must be a path that starts with '/', such as '/events/<event>/checkout'"
+    try:
+        _routes(path)
+    except (ValueError, LookupError, HTTPException) as error:
+        return f"werkzeug can't read it as a route ({error})"
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """What a path comes to: its event, and whether it is gated or only gives the slot back."""
+
+    rule: Rule
+    event: str
+    cookie: str
+    is_gated: bool
+    is_releasing: bool
+
+
+OURS = Match(Rule("/", capacity=0), "", "", is_gated=False, is_releasing=False)  # a path below the mount
+
+
+class Rules:
+    """The rules in order; the first that matches wins. Answers are remembered, bounded in number and length."""
+
+    def __init__(
+        self,
+        rules: Sequence[Rule],
+        *,
+        exempt: Sequence[str] = (),
+        mount: str = "/_admitgate/",
+        cookie_prefix: str = "admitgate",
+    ) -> None:
+        self._rules = tuple(rule for rule in rules if rule.mode != "off")
+        self._mount = mount
+        self._cookie_prefix = cookie_prefix
+        self._gates = [(rule, _routes(rule.path), _routes(_lower(rule.path))) for rule in self._rules]
+        self._releases = [(rule, _routes(rule.release_on)) for rule in self._rules if rule.release_on]
+        self._exempt = [_routes(path) for path in exempt]
+        self._prefixes = tuple(
+            {_prefix(path) for rule in self._rules for path in (rule.path, rule.release_on) if path}
+        )
+        self._events = [(rule, _template_pattern(rule.template())) for rule in self._rules]
+        self._known: dict[str, Match | None] = {}
+        self._by_event: dict[str, Match | None] = {}
+
+    def match(self, path: str) -> Match | None:
+        """The match of a path relative to the application's root, OURS below the mount, or None: it passes."""
+        try:
+            return self._known[path]
+        except KeyError:
+            return _remember(self._known, path, self._find(path))
+
+    def of_event(self, event: str) -> Match | None:
+        """The first rule that has such an event: for the requests that name an event and not a path."""
+        try:
+            return self._by_event[event]
+        except KeyError:
+            for rule, pattern in self._events:
+                if pattern.fullmatch(event):
+                    return _remember(self._by_event, event, self._match(rule, event, True, False))
+            return _remember(self._by_event, event, None)
+
+    def _find(self, path: str) -> Match | None:
+        if path.startswith(self._mount):
+            return OURS
+        plain = path if _plain_path(path) else canonical(path)
+        lower = plain.lower()
+        if not lower.startswith(self._prefixes) and not path.lower().startswith(self._prefixes):
+            return None
+        if plain == path and any(_values(routes, path) is not None for routes in self._exempt):
+            return None
+        gated, released = self._gated(path, plain, lower), self._released(path)
+        if gated is not None:
+            return self._match(*gated, True, released == gated)
+        if released is not None:
+            return self._match(*released, False, True)
+        return None
+
+    def _gated(self, path: str, plain: str, lower: str) -> tuple[Rule, str] | None:
+        for rule, routes, lower_routes in self._gates:
+            values = _values(routes, path)
+            if values is None and plain != path:
+                values = _values(routes, plain)
+            if values is None and lower != path:
+                values = _values(lower_routes, lower)
+            if values is not None:
+                return rule, event_name(rule.template(), values)
+        return None
+
+    def _released(self, path: str) -> tuple[Rule, str] | None:
+        for rule, routes in self._releases:
+            values = _values(routes, path)
+            if values is not None:
+                return rule, event_name(rule.template(), values)
+        return None
+
+    def _match(self, rule: Rule, event: str, is_gated: bool, is_releasing: bool) -> Match:
+        return Match(rule, event, cookie_name(self._cookie_prefix, event), is_gated, is_releasing)
+
+
+def event_name(template: str, values: Mapping[str, Any]) -> str:
+    """The event of a template and its values: printable and of bounded length, whatever was in the URL."""
+    event = template.format_map(values)
+    if len(event) <= _longest_event and event.isprintable():
+        return event
+    digest = hashlib.sha256(event.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    return "".join(char for char in event[:64] if char.isprintable()) + "~" + digest
+
+
+def cookie_name(prefix: str, event: str) -> str:
+    """The name of an event's cookie: event names may hold what cookie names may not."""
+    return f"{prefix}_{hashlib.sha256(event.encode()).hexdigest()[:8]}"
+
+
+def canonical(path: str) -> str:
+    """``path`` as the most forgiving router would read it."""
+    for _ in range(_decodings):
+        path = unquote(path, errors="replace")
+    path = _params.sub("", _junk.sub("", path.replace("\\", "/")))
+    segments: list[str] = []
+    for segment in path.split("/"):
+        if segment == ".." and segments:
+            segments.pop()
+        elif segment not in ("", ".", ".."):
+            segments.append(segment)
+    return "/" + "/".join(segments)
 
 
 def event_slug(event: str) -> str:
     """The event's name as one path segment that no proxy will normalise into something else."""
     if _plain_slug(event):
         return event
-    return "~" + base64.urlsafe_b64encode(event.encode()).decode().rstrip("=")
+    return "~" + base64.urlsafe_b64encode(event.encode("utf-8", "surrogatepass")).decode().rstrip("=")
 
 
 def slug_event(slug: str) -> str:
@@ -23,3 +301,45 @@ def slug_event(slug: str) -> str:
         return base64.urlsafe_b64decode(slug[1:] + "=" * (-len(slug[1:]) % 4)).decode()
     except ValueError:
         return slug
+
+
+def _lower(path: str) -> str:
+    """A route whose fixed parts are in lower case."""
+    return re.sub(
+        r"<[^>]*>|[^<]+", lambda part: part[0] if part[0].startswith("<") else part[0].lower(), path
+    )
+
+
+def _routes(path: str) -> MapAdapter:
+    """A matcher for the path and everything below it, a segment at a time, that never redirects."""
+    base = path.rstrip("/")
+    routes = [Route(base or "/", endpoint="here"), Route(f"{base}/<path:{_rest}>", endpoint="below")]
+    return Map(routes, strict_slashes=False, merge_slashes=False, redirect_defaults=False).bind("gate")
+
+
+def _values(routes: MapAdapter, path: str) -> dict[str, Any] | None:
+    try:
+        _, values = routes.match(path, method="GET")
+    except HTTPException:
+        return None
+    return {name: value for name, value in values.items() if name != _rest}
+
+
+def _prefix(path: str) -> str:
+    return path.partition("<")[0].rstrip("/").lower()
+
+
+def _template_pattern(template: str) -> re.Pattern[str]:
+    parts = (
+        re.escape(text) + ("(?s:.+)" if name is not None else "")
+        for text, name, _, _ in Formatter().parse(template)
+    )
+    return re.compile("".join(parts))
+
+
+def _remember(known: dict[str, Match | None], key: str, match: Match | None) -> Match | None:
+    if len(key) <= _remembered_length:
+        if len(known) >= _remembered:
+            known.clear()
+        known[key] = match
+    return match

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,3 +33,14 @@ class Answer:
     status: int
     headers: tuple[tuple[str, str], ...]
     body: bytes
+
+
+def cgi_header(environ: Mapping[str, Any]) -> Callable[[str], str]:
+    """A ``Visit.header`` over CGI's names: a WSGI environ, or Django's ``request.META``."""
+
+    def header(name: str) -> str:
+        variable = name.upper().replace("-", "_")
+        prefix = "" if variable in ("CONTENT_LENGTH", "CONTENT_TYPE") else "HTTP_"
+        return str(environ.get(prefix + variable) or "")
+
+    return header

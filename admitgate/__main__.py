@@ -1,0 +1,5 @@
+"""``python -m admitgate``."""
+
+from .cli import main
+
+main(prog_name="admitgate")

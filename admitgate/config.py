@@ -1,0 +1,297 @@
+"""The settings: one frozen ``Config`` behind every edge, refused as a whole with every fault named."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from .decision import PollPolicy
+from .errors import ConfigError
+from .rules import OUTAGE_ANSWERS, Rule, Rules, is_number, route_fault
+
+STATUS_CODES = (200, 202, 429, 503)
+URL_SCHEMES = ("redis", "rediss", "unix", "valkey", "valkeys")
+Exemption = str | Callable[[Any], bool]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Every setting. Build it with ``from_options`` or ``from_mapping``, which check it."""
+
+    rules: tuple[Rule, ...]
+    secret_key: str = field(repr=False)
+    secret_key_fallbacks: tuple[str, ...] = field(default=(), repr=False)
+    redis_url: str | None = field(default=None, repr=False)
+    redis_client: Any = field(default=None, repr=False)
+    redis_timeout_seconds: float = 0.25
+    on_outage: str = "hold"
+    mount: str = "/_admitgate/"
+    key_prefix: str = "admitgate"
+    cookie_prefix: str = "admitgate"
+    cookie_domain: str | None = None
+    cookie_samesite: str = "Lax"
+    cookie_secure: bool | None = None
+    trusted_proxies: int = 0
+    exempt: tuple[Exemption, ...] = ()
+    status_code: int = 503
+    status_url: str | None = None
+    poll_floor_seconds: float = 2
+    poll_ceiling_seconds: float = 30
+    poll_divisor: float = 10
+    template: str | None = None
+    enabled: bool = True
+
+    @classmethod
+    def from_options(cls, options: Mapping[str, Any]) -> Config:
+        """A checked Config of lower-case options. Raises ConfigError with a sentence for every fault."""
+        given = dict(options)
+        if given.get("redis_url") is None and given.get("redis_client") is None:
+            given["redis_url"] = os.environ.get("ADMITGATE_REDIS_URL")
+        faults = [_unknown(name, [known.name for known in fields(cls)]) for name in _strangers(given, cls)]
+        for name in _strangers(given, cls):
+            del given[name]
+        given["rules"], rule_faults = _rules(given.get("rules"))
+        for name in ("secret_key_fallbacks", "exempt"):
+            given[name] = _tuple(given.get(name, ()))
+        given.setdefault("secret_key", None)
+        config = cls(**given)
+        faults += [*rule_faults, *config._faults()]
+        if faults:
+            raise ConfigError(faults)
+        return config
+
+    @classmethod
+    def from_mapping(cls, settings: Mapping[str, Any], **defaults: Any) -> Config:
+        """A checked Config of a mapping with upper-case names, such as ``settings.ADMITGATE``; ``defaults`` fill gaps."""
+        options = {name.lower(): value for name, value in settings.items()}
+        return cls.from_options({**defaults, **options})
+
+    @property
+    def keys(self) -> list[str]:
+        """The signing keys, oldest first: itsdangerous signs with the last of a list."""
+        return [*reversed(self.secret_key_fallbacks), self.secret_key]
+
+    @property
+    def poll(self) -> PollPolicy:
+        """How often waiting pages ask."""
+        return PollPolicy(self.poll_floor_seconds, self.poll_ceiling_seconds, self.poll_divisor)
+
+    @property
+    def exempt_paths(self) -> list[str]:
+        """The routes among the exemptions."""
+        return [item for item in self.exempt if isinstance(item, str)]
+
+    @property
+    def exempt_calls(self) -> list[Callable[[Any], bool]]:
+        """The callables among the exemptions; each is given the framework's own request."""
+        return [item for item in self.exempt if not isinstance(item, str)]
+
+    def compiled_rules(self) -> Rules:
+        """The rules, ready to match paths."""
+        return Rules(self.rules, exempt=self.exempt_paths, mount=self.mount, cookie_prefix=self.cookie_prefix)
+
+    def _faults(self) -> list[str]:
+        return [*self._key_faults(), *self._redis_faults(), *self._address_faults(), *self._value_faults()]
+
+    def _key_faults(self) -> list[str]:
+        faults = []
+        if not isinstance(self.secret_key, str) or not self.secret_key:
+            faults.append("secret_key is missing: give a long random text that only your servers know.")
+        if not all(isinstance(key, str) and key for key in self.secret_key_fallbacks):
+            faults.append("secret_key_fallbacks must be a list of non-empty texts, newest first.")
+        return faults
+
+    def _redis_faults(self) -> list[str]:
+        faults = []
+        if self.redis_client is None:
+            if not isinstance(self.redis_url, str) or not self.redis_url:
+                faults.append(
+                    "redis_url is missing: give it, such as 'redis://localhost:6379/0', "
+                    "or set ADMITGATE_REDIS_URL in the environment."
+                )
+            elif urlsplit(self.redis_url).scheme not in URL_SCHEMES:
+                scheme = urlsplit(self.redis_url).scheme
+                faults.append(f"redis_url has the scheme {scheme!r}: use one of {', '.join(URL_SCHEMES)}.")
+        if not is_number(self.redis_timeout_seconds, 0.01, 30):
+            faults.append(
+                f"redis_timeout_seconds is {self.redis_timeout_seconds!r}: give a number of seconds from 0.01 to 30."
+            )
+        if self.on_outage not in OUTAGE_ANSWERS:
+            faults.append(f"on_outage is {self.on_outage!r}: give 'hold' or 'open'.")
+        return faults
+
+    def _address_faults(self) -> list[str]:
+        faults = []
+        if not _is_mount(self.mount):
+            faults.append(
+                f"mount is {self.mount!r}: give a path that starts and ends with '/', such as '/_admitgate/'."
+            )
+        if self.status_url is not None and not _is_url(self.status_url):
+            faults.append(
+                f"status_url is {self.status_url!r}: give an http(s) address that ends with '/', or None."
+            )
+        if self.template is not None and not (
+            isinstance(self.template, str) and Path(self.template).is_file()
+        ):
+            faults.append(
+                f"template is {self.template!r}, but there is no such file: give the path of a Jinja template."
+            )
+        for item in self.exempt:
+            if not callable(item):
+                fault = route_fault(item)
+                if fault:
+                    faults.append(f"exempt has {item!r}, but {fault}; or give a callable.")
+        return faults
+
+    def _value_faults(self) -> list[str]:
+        checks = (
+            ("status_code", self.status_code in STATUS_CODES, f"one of {', '.join(map(str, STATUS_CODES))}"),
+            ("key_prefix", _is_name(self.key_prefix), "a name of letters, digits, '_', '-', '.' or ':'"),
+            (
+                "cookie_prefix",
+                _is_name(self.cookie_prefix, ":"),
+                "a name of letters, digits, '_', '-' or '.'",
+            ),
+            ("cookie_domain", _is_domain(self.cookie_domain), "a host name such as 'example.com', or None"),
+            (
+                "cookie_samesite",
+                self.cookie_samesite in ("Lax", "Strict", "None"),
+                "'Lax', 'Strict' or 'None'",
+            ),
+            (
+                "cookie_secure",
+                self.cookie_secure in (None, True, False),
+                "True, False, or None to follow the request",
+            ),
+            (
+                "trusted_proxies",
+                is_number(self.trusted_proxies, 0, 10, is_whole=True),
+                "how many, from 0 to 10",
+            ),
+            ("poll_floor_seconds", is_number(self.poll_floor_seconds, 0.5, 60), "seconds from 0.5 to 60"),
+            ("poll_ceiling_seconds", is_number(self.poll_ceiling_seconds, 1, 600), "seconds from 1 to 600"),
+            ("poll_divisor", is_number(self.poll_divisor, 1, 1000), "a number from 1 to 1000"),
+            ("enabled", isinstance(self.enabled, bool), "True or False"),
+        )
+        faults = [
+            f"{name} is {getattr(self, name)!r}: give {cure}."
+            for name, is_good, cure in checks
+            if not is_good
+        ]
+        if not faults and self.poll_ceiling_seconds < self.poll_floor_seconds:
+            faults.append(
+                f"poll_ceiling_seconds is {self.poll_ceiling_seconds}, which is below poll_floor_seconds "
+                f"({self.poll_floor_seconds}): give the larger number to the ceiling."
+            )
+        return faults
+
+
+def _rules(given: object) -> tuple[tuple[Rule, ...], list[str]]:
+    """The rules that can be read, and the faults of all."""
+    if isinstance(given, Mapping | str | Rule) or not isinstance(given, Sequence) or not given:
+        return (), [
+            "rules is empty or not a list: give at least one Rule, such as Rule('/checkout', capacity=100)."
+        ]
+    rules: list[Rule] = []
+    faults: list[str] = []
+    for number, item in enumerate(given, 1):
+        rule, rule_faults = _rule(item)
+        faults += [f"rule {number}: {fault}" for fault in rule_faults]
+        if rule is not None:
+            rules.append(rule)
+    return tuple(rules), faults or _contradictions(rules)
+
+
+def _rule(item: object) -> tuple[Rule | None, list[str]]:
+    if isinstance(item, Rule):
+        return item, _rule_faults(item)
+    if not isinstance(item, Mapping):
+        return None, [f"it is {item!r}: give a Rule or a mapping with PATH and CAPACITY."]
+    options = {str(name).lower(): value for name, value in item.items()}
+    known = [known.name for known in fields(Rule) if known.name != "_"]
+    faults = [_unknown(name, known) for name in options if name not in known]
+    faults += [f"{name} is missing: give it." for name in ("path", "capacity") if name not in options]
+    if faults:
+        return None, faults
+    rule = Rule(**options)
+    return rule, _rule_faults(rule)
+
+
+def _rule_faults(rule: Rule) -> list[str]:
+    try:
+        return rule.faults()
+    except ValueError as error:
+        return [
+            f"event is {rule.event!r}, but a template has only names in braces, such as '{{event}}' ({error})."
+        ]
+
+
+def _contradictions(rules: Sequence[Rule]) -> list[str]:
+    """An event has one capacity and one line: rules that share an event must agree."""
+    shared = ("capacity", "lease_seconds", "grace_seconds", "admit_per_minute", "max_waiting")
+    first: dict[str, Rule] = {}
+    faults = []
+    for rule in rules:
+        known = first.setdefault(rule.template(), rule)
+        for name in shared:
+            if getattr(known, name) != getattr(rule, name):
+                faults.append(
+                    f"the rules for {known.path!r} and {rule.path!r} share the event {rule.template()!r} but not its {name} "
+                    f"({getattr(known, name)!r} and {getattr(rule, name)!r}): give both the same, or different events."
+                )
+    return faults
+
+
+def _strangers(given: Mapping[str, Any], cls: type[Config]) -> list[str]:
+    known = {known.name for known in fields(cls)}
+    return [name for name in given if name not in known]
+
+
+def _unknown(name: str, known: Sequence[str]) -> str:
+    close = get_close_matches(name, known, 1)
+    hint = f"did you mean {close[0]!r}?" if close else f"the settings are {', '.join(known)}."
+    return f"{name} is not a setting: {hint}"
+
+
+def _tuple(value: object) -> tuple[Any, ...]:
+    if value is None:
+        return ()
+    if isinstance(value, list | tuple | set | frozenset):
+        return tuple(value)
+    return (value,)
+
+
+def _is_name(value: object, besides: str = "") -> bool:
+    allowed = set("_-.:") - set(besides)
+    return (
+        isinstance(value, str)
+        and value != ""
+        and all(c.isascii() and (c.isalnum() or c in allowed) for c in value)
+    )
+
+
+def _is_domain(value: object) -> bool:
+    return value is None or _is_name(value, "_:")
+
+
+def _is_mount(value: object) -> bool:
+    return (
+        isinstance(value, str)
+        and len(value) > 2
+        and value.startswith("/")
+        and value.endswith("/")
+        and "//" not in value
+        and _is_name(value.replace("/", "x"), ":")
+    )
+
+
+def _is_url(value: object) -> bool:
+    if not isinstance(value, str) or not value.endswith("/") or not value.isprintable() or " " in value:
+        return False
+    parts = urlsplit(value)
+    return parts.scheme in ("http", "https") and bool(parts.netloc) and not parts.query

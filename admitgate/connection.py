@@ -1,0 +1,108 @@
+"""From a URL to a Redis client that never keeps a request waiting, and the breaker before it."""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import redis
+from redis.backoff import NoBackoff
+from redis.exceptions import NoScriptError, RedisError
+from redis.retry import Retry
+
+from .errors import Outage
+from .memory import monotonic
+
+log = logging.getLogger("admitgate")
+
+_connections_most = 64
+
+
+def connect(url: str, timeout_seconds: float) -> redis.Redis:
+    """A client for ``url``. It connects when it is first used, so that a fork after this is safe.
+
+    No retries: a caller that has waited once answers its visitor. The pool is bounded and blocking, so that many threads (or greenlets) queue for a
+    connection instead of failing; half of the deadline is for getting and opening one, half for the answer.
+    """
+    half = timeout_seconds / 2
+    pool = redis.BlockingConnectionPool.from_url(
+        url.replace("valkey", "redis", 1) if url.startswith("valkey") else url,
+        max_connections=_connections_most,
+        timeout=half,
+        socket_connect_timeout=half,
+        socket_timeout=half,
+        retry=Retry(NoBackoff(), 0),
+        health_check_interval=0,
+        client_name="admitgate",
+    )
+    return redis.Redis(connection_pool=pool)
+
+
+class Breaker:
+    """Stops asking a Redis that doesn't answer: closed, open, and half-open for one probing caller.
+
+    While it is open a call costs nothing and the answer is known: outage. The pause before the next probe
+    doubles up to ``pause_most`` seconds, with jitter so that a fleet doesn't come back in one beat.
+    Changes of state are logged, requests are not.
+    """
+
+    def __init__(
+        self,
+        *,
+        pause_least: float = 0.25,
+        pause_most: float = 5.0,
+        on_open: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._least, self._most, self._on_open = pause_least, pause_most, on_open
+        self._pause = 0.0
+        self._probe_at = 0.0
+        self._opened_at = 0.0
+
+    @property
+    def is_open(self) -> bool:
+        """True while Redis is believed to be away."""
+        return self._pause > 0
+
+    @contextmanager
+    def call(self) -> Iterator[None]:
+        """Around one call to Redis: raises Outage at once while open, and for every error of the client's."""
+        if self._pause:
+            self._take_the_probe()
+        try:
+            yield
+        except NoScriptError:
+            raise  # Redis is well, it only has to be told the script
+        except (RedisError, OSError) as error:
+            self._fail(error)
+            raise Outage(f"Redis can't be asked ({type(error).__name__}: {error})", error) from error
+        if self._pause:
+            self._close()
+
+    def _take_the_probe(self) -> None:
+        now = monotonic()
+        if now < self._probe_at:
+            raise Outage("Redis didn't answer a moment ago")
+        self._probe_at = now + self._pause  # the others go on without, while this caller probes
+
+    def _fail(self, error: BaseException) -> None:
+        if not self._pause:
+            self._opened_at = monotonic()
+            log.error("outage: Redis can't be asked (%s: %s)", type(error).__name__, error)
+            self._on_open()
+        self._pause = min(self._most, max(self._least, self._pause * 2))
+        self._probe_at = monotonic() + self._pause * random.uniform(0.8, 1.2)
+
+    def _close(self) -> None:
+        self._pause = 0.0
+        log.warning("outage over: Redis answers again after %.1f s", monotonic() - self._opened_at)
+
+
+def evaluate(client: Any, source: str, digest: str, keys: list[str], args: list[Any]) -> Any:
+    """Run a script by its digest; a Redis that doesn't have it (restarted, flushed) is sent the source once."""
+    try:
+        return client.execute_command("EVALSHA", digest, len(keys), *keys, *args)
+    except NoScriptError:
+        return client.execute_command("EVAL", source, len(keys), *keys, *args)

@@ -1,0 +1,47 @@
+"""An event's cookie: its name, where to find it in a request, how to set it in a response."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from werkzeug.http import dump_cookie
+
+from .config import Config
+from .rules import Match
+from .visit import Visit
+
+_a_day = 24 * 3600
+
+
+def set_cookie(config: Config, visit: Visit, match: Match, value: str | None) -> str:
+    """The Set-Cookie header of a token; an empty value takes the cookie away.
+
+    The cookie lives longer than a lease does: what it still says is Redis' to judge, and a place must
+    survive a closed browser.
+    """
+    return dump_cookie(
+        match.cookie,
+        value or "",
+        max_age=max(_a_day, int(match.rule.lease_seconds)) if value else 0,
+        path=(visit.root or "") + "/",
+        domain=config.cookie_domain,
+        secure=visit.is_secure if config.cookie_secure is None else config.cookie_secure,
+        httponly=True,
+        samesite=config.cookie_samesite,
+    )
+
+
+def cookie_values(header: str, name: str) -> Iterator[str]:
+    """Every value that a Cookie header gives ``name``, in order.
+
+    Parsing the whole header costs more than verifying the token in it, and a cookie of the same name set for
+    a parent domain must not hide ours: so we search, and look at all of them.
+    """
+    wanted = name + "="
+    start = header.find(wanted)
+    while start >= 0:
+        end = header.find(";", start)
+        value = header[start + len(wanted) : end if end >= 0 else len(header)]
+        if start == 0 or header[start - 1] in "; ":
+            yield value.strip(' "')
+        start = header.find(wanted, start + len(wanted))

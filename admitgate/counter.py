@@ -1,0 +1,209 @@
+"""The state of one event in Redis, behind five verbs. Each is one round trip and atomic.
+
+``join``, ``check_in``, ``renew``, ``release`` and ``look`` are Lua scripts (``lua/``; the schema of every key
+stands on top of ``prelude.lua``, a verb's contract on top of its own file). This module builds the keys,
+adds what the worker remembers, and learns from every reply. Nothing else writes an event's keys.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+from .connection import Breaker, evaluate
+from .errors import Outage
+from .memory import EventMemory, Memories, Snapshot, monotonic
+from .rules import Rule
+from .tokens import Ticket
+
+_parts = {
+    "join": ("prelude", "flow", "join"),
+    "check_in": ("prelude", "flow", "check_in"),
+    "renew": ("prelude", "renew"),
+    "release": ("prelude", "flow", "release"),
+    "look": ("prelude", "flow", "look"),
+}
+_names = ("line", "leases", "ready", "ready:seen", "released", "settings")
+_remembered = 10_000
+
+# A verdict that shows that the event is more than a first visit which may yet turn out to be a 404.
+_firm = frozenset({"TICKET", "FULL", "READY", "WAIT", "GONE", "RELEASED"})
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One question to an event's state. ``args`` are the verb's own, in the order of its contract."""
+
+    verb: str
+    rule: Rule
+    event: str
+    sid: str = ""
+    args: tuple[int | str, ...] = ()
+
+
+PING = Call("ping", Rule("/", capacity=0), "")  # a sign of life; touches no event
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a verb said. ``value`` is a deadline in ms, a number or a rank, as the verdict has it."""
+
+    verdict: str
+    value: int
+    now_ms: int
+    snapshot: Snapshot | None
+
+
+def join(rule: Rule, event: str, sid: str) -> Call:
+    """A newcomer: ADMIT (value: the lease's deadline), TICKET (its number) or FULL."""
+    return Call("join", rule, event, sid)
+
+
+def check_in(rule: Rule, event: str, ticket: Ticket, *, is_claim: bool) -> Call:
+    """An invited visitor is here: ADMIT (deadline), READY (rank from 0), WAIT (not invited yet) or GONE.
+
+    A claim is a short lease, for a page that still has to make the request which makes it a full one.
+    """
+    give_ms = int(rule.claim_seconds * 1000) if is_claim else 0
+    return Call("check_in", rule, event, ticket.sid, (ticket.number, give_ms, ticket.joined_ms))
+
+
+def renew(rule: Rule, event: str, sid: str, deadline_ms: int, *, seconds: float = 0) -> Call:
+    """Somebody shows a lease: ADMIT (its new deadline), GONE (given back) or EXPIRED. 0 seconds: the rule's."""
+    return Call("renew", rule, event, sid, (deadline_ms, int(seconds * 1000)))
+
+
+def release(rule: Rule, event: str, sid: str, deadline_ms: int = 0, *, forget: bool = False) -> Call:
+    """Give back a slot or a place: RELEASED, or FORGOTTEN where ``forget`` left no keys of the event."""
+    return Call("release", rule, event, sid, (deadline_ms, int(forget)))
+
+
+def look(rule: Rule, event: str) -> Call:
+    """Move the line on and see: SEEN, or UNKNOWN for an event that has no keys (and gets none)."""
+    return Call("look", rule, event)
+
+
+def load_scripts() -> dict[str, str]:
+    """The source of each verb's script."""
+    folder = files(__package__) / "lua"
+    texts = {name: (folder / f"{name}.lua").read_text("utf-8") for parts in _parts.values() for name in parts}
+    return {verb: "\n".join(texts[part] for part in parts) for verb, parts in _parts.items()}
+
+
+class Counter:
+    """Asks a redis-py client. Safe in threads and after a fork; raises Outage where Redis can't be asked in time."""
+
+    def __init__(
+        self,
+        client: Any,
+        memories: Memories,
+        *,
+        prefix: str = "admitgate",
+        scripts: Mapping[str, str] | None = None,
+        breaker: Breaker | None = None,
+    ) -> None:
+        self._client = client
+        self._memories = memories
+        self._prefix = prefix
+        self._scripts = {
+            verb: (source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest())
+            for verb, source in (scripts or load_scripts()).items()
+        }
+        self._breaker = breaker or Breaker(on_open=memories.doubt)
+        self._keys: dict[str, list[str]] = {}
+
+    def call(self, call: Call) -> Reply:
+        """One round trip. What the reply tells of the event is remembered before it is returned."""
+        if call is PING:
+            return self._ping()
+        memory = self._memories.of(call.event)
+        source, digest = self._scripts[call.verb]
+        args = pack(call, memory)
+        sent_at = monotonic()
+        with self._breaker.call():
+            raw = evaluate(self._client, source, digest, self.keys(call.event), args)
+        return unpack(raw, call, memory, sent_at)
+
+    def _ping(self) -> Reply:
+        with self._breaker.call():
+            self._client.ping()
+        return Reply("PONG", 0, 0, None)
+
+    def keys(self, event: str) -> list[str]:
+        """The names of an event's keys, in the order of the scripts' KEYS; one hash tag, so one cluster node."""
+        keys = self._keys.get(event)
+        if keys is None:
+            if len(self._keys) >= _remembered:
+                self._keys.clear()
+            tag = hashlib.sha256(event.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+            keys = self._keys[event] = [f"{self._prefix}:{{{tag}}}:{name}" for name in _names]
+        return keys
+
+
+def pack(call: Call, memory: EventMemory) -> list[Any]:
+    """ARGV of a call, as the prelude's contract has it."""
+    rule, marks = call.rule, memory.marks_to_send()
+    return [
+        memory.now_ms(),
+        marks.last_ms,
+        marks.issued,
+        marks.serving,
+        int(memory.is_doubtful),
+        rule.capacity,
+        int(rule.lease_seconds * 1000),
+        int(rule.grace_seconds * 1000),
+        int(rule.cold_hold_seconds * 1000),
+        rule.admit_per_minute or 0,
+        -1 if rule.max_waiting is None else rule.max_waiting,
+        call.sid,
+        *call.args,
+    ]
+
+
+def unpack(raw: Any, call: Call, memory: EventMemory, sent_at: float) -> Reply:
+    """The reply in words; raises Outage for what no script of ours returns."""
+    try:
+        verdict, value, now_ms, issued, serving = _text(raw[0]), *map(int, raw[1:5])
+        snapshot = _snapshot(raw, issued, serving) if len(raw) > 5 else None
+    except (TypeError, ValueError, IndexError) as error:
+        raise Outage(
+            f"Redis answered {call.verb} with something that isn't ours: {raw!r:.80}", error
+        ) from error
+    if verdict == "UNKNOWN":
+        return Reply(verdict, value, now_ms, None)
+    memory.hear(now_ms, issued, serving, sent_at)
+    if (
+        verdict in _firm
+        or (verdict == "ADMIT" and call.verb != "join")
+        or (snapshot and snapshot.waiting > 0)
+    ):
+        memory.is_firm = True
+    if snapshot:
+        memory.see(snapshot, sent_at)
+    return Reply(verdict, value, now_ms, snapshot)
+
+
+def _snapshot(raw: Any, issued: int, serving: int) -> Snapshot:
+    present, in_use, capacity, waiting, rate, gap_from, gap_to, hold_left, step, poll = map(int, raw[5:15])
+    return Snapshot(
+        serving,
+        issued,
+        present,
+        in_use,
+        capacity,
+        waiting,
+        rate / 1000,
+        gap_from,
+        gap_to,
+        hold_left,
+        step,
+        poll,
+        _text(raw[15]),
+    )
+
+
+def _text(raw: Any) -> str:
+    return raw.decode("utf-8", "replace") if isinstance(raw, bytes) else str(raw)

@@ -1,0 +1,88 @@
+"""``admitgate.django.AdmitGateMiddleware``: place it high in MIDDLEWARE, right after SecurityMiddleware.
+
+What stands before it runs for everybody who waits; sessions and authentication should not. A request that
+was let in has its Admission in ``request.admitgate``, any other has None there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.utils.cache import patch_vary_headers
+
+from ..admission import Admission
+from ..edge import RELEASE_HEADER, Edge
+from ..visit import Answer, Visit, cgi_header
+from .settings import current_edge
+
+GetResponse = Callable[[HttpRequest], HttpResponseBase]
+
+
+class AdmitGateMiddleware:
+    """Lets the rest of the site see only whom the gate admits."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self._get_response = get_response
+        current_edge()  # wrong settings are said at start, not at the first visitor
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        edge = current_edge()
+        request.admitgate = None  # type: ignore[attr-defined]
+        match = edge.match(request.path_info)
+        if match is None:
+            return self._get_response(request)
+        visit = visit_of(request)
+        outcome = edge.respond(visit, match)
+        if outcome is None:
+            return self._get_response(request)
+        if isinstance(outcome, Answer):
+            return response_of(outcome)
+        return self._let_in(edge, request, visit, outcome)
+
+    def _let_in(
+        self, edge: Edge, request: HttpRequest, visit: Visit, admission: Admission
+    ) -> HttpResponseBase:
+        request.admitgate = admission  # type: ignore[attr-defined]
+        try:
+            response = self._get_response(request)
+        except BaseException:
+            edge.give_up(admission)
+            raise
+        asked = response.headers.pop(RELEASE_HEADER, None)
+        given = [(RELEASE_HEADER, asked)] if asked is not None else []
+        for name, value in edge.headers(visit, admission, response.status_code, given):
+            _add(response, name, value)
+        return response
+
+
+def visit_of(request: HttpRequest) -> Visit:
+    """The Visit of a Django request."""
+    return Visit(
+        method=request.method or "",
+        path=request.path_info,
+        root=str(request.META.get("SCRIPT_NAME", "")).rstrip("/"),
+        query=request.META.get("QUERY_STRING", ""),
+        is_secure=bool(request.is_secure()),
+        cookies=request.META.get("HTTP_COOKIE", ""),
+        header=cgi_header(request.META),
+        request=request,
+    )
+
+
+def response_of(answer: Answer) -> HttpResponse:
+    """The Django response of an Answer."""
+    response = HttpResponse(answer.body, status=answer.status)
+    for name, value in answer.headers:
+        _add(response, name, value)
+    return response
+
+
+def _add(response: HttpResponseBase, name: str, value: str) -> None:
+    if name == "Set-Cookie":
+        response.cookies.load(value)  # a header would hide a second one, and Django's test client looks here
+    elif name == "Vary":
+        patch_vary_headers(response, [part.strip() for part in value.split(",")])
+    else:
+        response.headers[name] = value

@@ -1,0 +1,45 @@
+"""From ``settings.ADMITGATE`` to the gate of this process."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.core.signals import setting_changed
+
+from ..config import Config
+from ..edge import Edge
+
+_edge: Edge | None = None
+_ours = frozenset({"ADMITGATE", "SECRET_KEY", "SECRET_KEY_FALLBACKS"})
+
+
+def current_config() -> Config:
+    """The settings, checked. Raises ConfigError with every fault."""
+    return Config.from_mapping(
+        getattr(settings, "ADMITGATE", None) or {},
+        secret_key=settings.SECRET_KEY,
+        secret_key_fallbacks=settings.SECRET_KEY_FALLBACKS,
+    )
+
+
+def current_edge() -> Edge:
+    """The gate of this process, made when it is first asked for and again when a test overrides the settings."""
+    global _edge
+    if _edge is None:
+        _edge = Edge(current_config())
+    return _edge
+
+
+def release(event: str, sid: str) -> None:
+    """Give back the slot of ``sid`` (kept with the order: ``request.admitgate.sid``), such as from a payment's callback."""
+    current_edge().release_sid(event, sid)
+
+
+def _forget(*, setting: str, **_: Any) -> None:
+    global _edge
+    if setting in _ours:
+        _edge = None
+
+
+setting_changed.connect(_forget)

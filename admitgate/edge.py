@@ -1,0 +1,109 @@
+"""What stands behind every synchronous edge: the gate, its page, its status and its counter, put together.
+
+An edge translates a request into a ``Visit``, asks ``respond``, and sends the answer or lets the application
+answer; then ``headers`` says what goes out with the application's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from .admission import Admission
+from .config import Config
+from .connection import connect
+from .cookies import set_cookie
+from .counter import Call, Counter, Reply
+from .decision import Wait
+from .errors import Outage
+from .gate import Gate, Steps, T
+from .memory import Memories
+from .page import Page
+from .rules import OURS, Match
+from .status import Status
+from .visit import Answer, Visit
+
+RELEASE_HEADER = "admitgate-release"
+
+
+class Edge:
+    """One application's gate. Building it opens no connection, so a fork afterwards is safe."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        memories = Memories()
+        self._gate = Gate(config, memories)
+        self._page = Page(
+            status_code=config.status_code,
+            mount=config.mount,
+            status_url=config.status_url,
+            poll=config.poll,
+            template=config.template,
+        )
+        self._status = Status(config, self._gate, self._page, memories)
+        client = config.redis_client or connect(config.redis_url or "", config.redis_timeout_seconds)
+        self._counter = Counter(client, memories, prefix=config.key_prefix)
+        self.match = self._gate.match
+
+    def respond(self, visit: Visit, match: Match) -> Answer | Admission | None:
+        """An answer to send as it is; or the application's turn, with an admission or (None) without."""
+        if match is OURS:
+            return self._run(self._status.answer(visit))
+        decision = self._run(self._gate.decide(visit, match))
+        if isinstance(decision, Wait):
+            token = decision.set_cookie
+            cookie = set_cookie(self.config, visit, match, token) if token else None
+            return self._page.answer(visit, decision.place, cookie)
+        if decision is not None:
+            decision.levers = self
+        return decision
+
+    def headers(
+        self, visit: Visit, admission: Admission, status: int, given: Iterable[tuple[str, str]]
+    ) -> list[tuple[str, str]]:
+        """The application's headers as they go out; gives the slot back where the response asks for it."""
+        headers = [header for header in given if header[0].lower() != RELEASE_HEADER]
+        asked = [value for name, value in given if name.lower() == RELEASE_HEADER]
+        self._run(self._gate.conclude(admission, status, is_release_wanted="1" in asked))
+        headers.append(("Vary", "Cookie"))
+        if admission.set_cookie is not None:
+            headers.append(
+                ("Set-Cookie", set_cookie(self.config, visit, admission.match, admission.set_cookie))
+            )
+        return headers
+
+    def give_up(self, admission: Admission) -> None:
+        """The application broke before it answered: a slot whose cookie never goes out must not stay taken."""
+        if admission.is_first and admission.lease and not admission.is_released:
+            admission.is_released = True
+            self._run(self._gate.give_back(admission.match, admission.lease, forget=True))
+
+    def release(self, admission: Admission) -> None:
+        """Give the admission's slot back now."""
+        self._run(self._gate.release(admission))
+
+    def extend(self, admission: Admission, seconds: float) -> None:
+        """Let the admission's lease end later."""
+        self._run(self._gate.extend(admission, seconds))
+
+    def release_sid(self, event: str, sid: str) -> None:
+        """Give back the slot of a lease that is known by name: from a payment's callback, a task, a signal."""
+        match = self._gate.of_event(event)
+        if match is None:
+            raise LookupError(f"no rule has an event {event!r}")
+        self._run(self._gate.give_back_sid(match, sid))
+
+    def _run(self, steps: Steps[T]) -> T:
+        """Drive the story: ask Redis where it wants to, hand it the reply or the outage."""
+        call: Call
+        try:
+            call = next(steps)
+            while True:
+                try:
+                    reply: Reply = self._counter.call(call)
+                except Outage as outage:
+                    call = steps.throw(outage)
+                else:
+                    call = steps.send(reply)
+        except StopIteration as done:
+            result: T = done.value
+            return result

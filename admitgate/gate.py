@@ -1,0 +1,257 @@
+"""The story of a request: does it go in, or does it wait?
+
+``Gate.decide`` tells it once, for every framework and for synchronous and asynchronous edges alike: it is a
+generator that yields a ``Call`` where Redis has to be asked and is sent the ``Reply``, or has an ``Outage``
+thrown in. It does no I/O of its own.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Generator
+from dataclasses import replace
+from typing import TypeVar
+
+from . import counter
+from .admission import Admission
+from .config import Config
+from .cookies import cookie_values
+from .counter import Call, Reply
+from .decision import Place, Wait
+from .errors import BadToken, Outage
+from .memory import EventMemory, Memories, Snapshot, monotonic
+from .rules import Match, Rule
+from .tokens import Lease, Ticket, Token, Tokens, new_sid
+from .visit import Visit
+
+log = logging.getLogger("admitgate")
+
+T = TypeVar("T")
+Steps = Generator[Call, Reply, T]
+
+_usual_methods = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_observe_log_seconds = 10.0
+_gone_statuses = (404, 410)
+
+
+class Gate:
+    """Decides. One for each application; safe in threads."""
+
+    def __init__(self, config: Config, memories: Memories) -> None:
+        self._config = config
+        self._memories = memories
+        self._rules = config.compiled_rules()
+        self.tokens = Tokens(config.keys)
+        self.match = self._rules.match
+        self.of_event = self._rules.of_event
+
+    def decide(self, visit: Visit, match: Match) -> Steps[Admission | Wait | None]:
+        """Admit (an Admission), Wait, or None: nothing to do with the gate."""
+        if not match.is_gated:
+            return self._on_the_way_out(visit, match)
+        if self._passes(visit, match.rule):
+            return None
+        try:
+            decision = yield from self._ask(visit, match)
+        except Outage:
+            decision = self._without_redis(visit, match)
+        if match.rule.mode == "observe" and isinstance(decision, Wait):
+            return self._observed(match, decision)
+        return decision
+
+    def _ask(self, visit: Visit, match: Match) -> Steps[Admission | Wait]:
+        rule, event = match.rule, match.event
+        memory = self._memories.of(event)
+        token = self.token(visit, match)
+        if isinstance(token, Lease):
+            if self._is_fresh(token, memory) and not rule.verify_every_request:
+                return Admission(match, token)
+            reply = yield counter.renew(rule, event, token.sid, token.deadline_ms)
+            if reply.verdict == "ADMIT":
+                return self.admission(match, token.sid, reply)
+        elif isinstance(token, Ticket):
+            snapshot = memory.fresh_snapshot()
+            if snapshot and token.number > snapshot.serving:
+                return _wait(visit, self.place(event, snapshot, token.number))
+            if not is_prefetch(visit):
+                reply = yield counter.check_in(rule, event, token, is_claim=False)
+                if reply.verdict == "ADMIT":
+                    return self.admission(match, token.sid, reply)
+                if reply.verdict != "GONE":
+                    return _wait(visit, self.place_of_reply(event, token.number, reply))
+        if is_prefetch(visit):
+            return _wait(visit, Place(event, "prefetch"))
+        return (yield from self._join(visit, match))
+
+    def _join(self, visit: Visit, match: Match) -> Steps[Admission | Wait]:
+        sid = new_sid()
+        reply = yield counter.join(match.rule, match.event, sid)
+        if reply.verdict == "ADMIT":
+            return self.admission(match, sid, reply, is_first=True)
+        assert reply.snapshot is not None
+        if reply.verdict == "FULL":
+            message, poll = reply.snapshot.message, self._config.poll.ceiling
+            return _wait(visit, Place(match.event, "full", message=message, poll_seconds=poll))
+        ticket = self.tokens.write(match.event, Ticket(sid, reply.value, reply.now_ms))
+        return _wait(visit, self.place(match.event, reply.snapshot, reply.value), ticket)
+
+    def _passes(self, visit: Visit, rule: Rule) -> bool:
+        """True for requests that a rule doesn't mean: other methods, CORS pre-flights, exempt visitors.
+
+        A method nobody knows is gated whatever the rule lists, as some frameworks answer it with a view. A
+        pre-flight never carries credentials; a request that does isn't one, whatever it says.
+        """
+        method = visit.method.upper()
+        if rule.methods is not None and method in _usual_methods:
+            meant = {meant.upper() for meant in rule.methods}
+            if method not in meant and not (method == "HEAD" and "GET" in meant):
+                return True
+        if method == "OPTIONS" and visit.header("access-control-request-method"):
+            return not (visit.cookies or visit.header("authorization") or has_body(visit))
+        return any(is_exempt(visit.request) for is_exempt in self._config.exempt_calls)
+
+    def _on_the_way_out(self, visit: Visit, match: Match) -> Admission | None:
+        """A path that only releases: an admission if the visitor has a lease to give back."""
+        token = self.token(visit, match)
+        return Admission(match, token) if isinstance(token, Lease) else None
+
+    def _without_redis(self, visit: Visit, match: Match) -> Admission | Wait:
+        """Redis can't be asked: the admitted go on by their signature; who else goes in is the shop's choice."""
+        token = self.token(visit, match)
+        now_ms = self._memories.of(match.event).now_ms()
+        if isinstance(token, Lease) and token.deadline_ms > now_ms:
+            return Admission(match, token)
+        if (match.rule.on_outage or self._config.on_outage) == "open":
+            return Admission(match, None)
+        return _wait(visit, Place(match.event, "outage", poll_seconds=self._config.poll.floor))
+
+    def _observed(self, match: Match, wait: Wait) -> Admission:
+        """Observe: who would have waited goes in, counted, and told to the log every few seconds."""
+        memory = self._memories.of(match.event)
+        memory.would_wait += 1
+        now = monotonic()
+        if now - memory.would_wait_since > _observe_log_seconds:
+            log.info(
+                "observe: %d requests for event %s would have waited since the last line",
+                memory.would_wait,
+                ascii(match.event),
+            )
+            memory.would_wait, memory.would_wait_since = 0, now
+        return Admission(match, None, would_wait=True, set_cookie=wait.set_cookie)
+
+    def conclude(self, admission: Admission, status: int, *, is_release_wanted: bool) -> Steps[None]:
+        """The application has answered: is the slot still needed?"""
+        match, lease = admission.match, admission.lease
+        if admission.is_first and status in _gone_statuses and lease:
+            yield from self.give_back(match, lease, forget=True)
+            admission.set_cookie = None
+        elif is_release_wanted or (match.is_releasing and status < 400):
+            yield from self.release(admission)
+        elif admission.is_first:
+            self._memories.of(match.event).is_firm = True
+
+    def release(self, admission: Admission) -> Steps[None]:
+        """Give the admission's slot back, and its cookie."""
+        if admission.lease and not admission.is_released:
+            yield from self.give_back(admission.match, admission.lease)
+            admission.is_released = True
+            admission.set_cookie = ""
+
+    def extend(self, admission: Admission, seconds: float) -> Steps[None]:
+        """Let the admission's lease end ``seconds`` from now, if that is later."""
+        lease, match = admission.lease, admission.match
+        if lease is None or admission.is_released:
+            return
+        reply = yield counter.renew(match.rule, match.event, lease.sid, lease.deadline_ms, seconds=seconds)
+        if reply.verdict == "ADMIT":
+            extended = self.admission(match, lease.sid, reply)
+            admission.lease, admission.set_cookie = extended.lease, extended.set_cookie
+
+    def give_back(self, match: Match, token: Token, *, forget: bool = False) -> Steps[None]:
+        """Release a lease or a ticket. Without Redis it ends by itself, at its deadline or by not being present."""
+        memory = self._memories.of(match.event)
+        deadline_ms = token.deadline_ms if isinstance(token, Lease) else 0
+        memory.forget_lease(token.sid, deadline_ms)
+        try:
+            reply = yield counter.release(match.rule, match.event, token.sid, deadline_ms, forget=forget)
+        except Outage:
+            return
+        if reply.verdict == "FORGOTTEN":
+            self._memories.forget(match.event)
+
+    def give_back_sid(self, match: Match, sid: str) -> Steps[None]:
+        """Release a lease that is known by name only; Redis knows its deadline."""
+        yield from self.give_back(match, Lease(sid, 0, 0))
+
+    def token(self, visit: Visit, match: Match) -> Token | None:
+        """The visitor's token for the event. A bad token of any kind is no token."""
+        for raw in cookie_values(visit.cookies, match.cookie):
+            try:
+                return self.tokens.read(match.event, raw)
+            except BadToken:
+                continue
+        return None
+
+    def _is_fresh(self, lease: Lease, memory: EventMemory) -> bool:
+        """True while the lease can be trusted without asking. A worker that has never asked doesn't know the time."""
+        now_ms = memory.now_ms()
+        return 0 < now_ms < lease.renew_at_ms and not memory.is_released(lease.sid)
+
+    def admission(
+        self, match: Match, sid: str, reply: Reply, *, is_first: bool = False, is_claim: bool = False
+    ) -> Admission:
+        """The admission of a lease until the reply's deadline, to be renewed when a third of it is used up."""
+        third = (reply.value - reply.now_ms) // 3
+        lease = Lease(sid, reply.value, 0 if is_claim else reply.now_ms + third)
+        return Admission(match, lease, is_first=is_first, set_cookie=self.tokens.write(match.event, lease))
+
+    def place_of_reply(self, event: str, number: int, reply: Reply) -> Place:
+        """Where a visitor stands who was told READY or WAIT."""
+        assert reply.snapshot is not None
+        rank = reply.value if reply.verdict == "READY" else None
+        return self.place(event, reply.snapshot, number, rank)
+
+    def place(self, event: str, snapshot: Snapshot, number: int, rank: int | None = None) -> Place:
+        """Where the holder of ``number`` stands: behind those who are present and those not yet invited."""
+        if rank is None:
+            rank = max(0, number - snapshot.serving - _gap_between(snapshot, number) - 1) + snapshot.present
+        position = rank + 1
+        expected = (
+            position / snapshot.admitted_per_minute * 60 if snapshot.admitted_per_minute >= 0.1 else None
+        )
+        is_invited = number <= snapshot.serving
+        state = "hold" if snapshot.hold_left_ms else "ready" if is_invited else "waiting"
+        poll = snapshot.poll_ms / 1000 if is_invited else self._config.poll.seconds(expected)
+        return Place(
+            event,
+            state,
+            number=number,
+            position=position,
+            is_about=not is_invited,
+            wait_seconds=None if expected is None else (int(expected * 0.7), int(expected * 1.5) + 1),
+            serving=snapshot.serving,
+            issued=snapshot.issued,
+            message=snapshot.message,
+            poll_seconds=poll,
+        )
+
+
+def _gap_between(snapshot: Snapshot, number: int) -> int:
+    """How many numbers between serving and ``number`` were left out after a loss."""
+    start, end = max(snapshot.gap_from, snapshot.serving), min(snapshot.gap_to, number)
+    return end - start if end == snapshot.gap_to and end > start else 0
+
+
+def _wait(visit: Visit, place: Place, set_cookie: str | None = None) -> Wait:
+    is_post = visit.method.upper() not in ("GET", "HEAD")
+    return Wait(replace(place, was_post=True) if is_post else place, set_cookie)
+
+
+def is_prefetch(visit: Visit) -> bool:
+    """True for a speculative request: nobody is looking, so nobody gets a slot or a number."""
+    return any("prefetch" in visit.header(name).lower() for name in ("sec-purpose", "purpose", "x-moz"))
+
+
+def has_body(visit: Visit) -> bool:
+    """True if the request has a body, or may have."""
+    return visit.header("content-length").strip() not in ("", "0") or bool(visit.header("transfer-encoding"))

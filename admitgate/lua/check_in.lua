@@ -1,0 +1,54 @@
+-- check_in(sid, 13 number, 14 ms of the lease to give, 15 when the ticket was given): "I am here".
+-- -> ADMIT deadline | READY rank | WAIT | GONE
+-- READY's rank counts from 0; a rank equal to the size of `ready` is somebody who finds no place in it yet.
+local TICKET_LIFE_MS = 86400000    -- below the keys' expiry: a line that ended by itself is not a line that was lost
+local number, give_ms, joined = tonumber(ARGV[13]), tonumber(ARGV[14]), tonumber(ARGV[15])
+if give_ms == 0 then give_ms = lease_ms end
+local deadline = tonumber(held[1])
+if deadline and deadline > now then
+  if now + give_ms > deadline then
+    deadline = now + give_ms
+    redis.call('ZADD', LEASES, deadline, sid)
+  end
+  return conclude('ADMIT', deadline)
+end
+if (tonumber(redis.call('ZSCORE', RELEASED, sid)) or 0) > now then return conclude('GONE', 0) end
+if number > issued then issued = number end
+if number < born and now > joined + TICKET_LIFE_MS then return conclude('GONE', 0) end
+if number < born and redis.call('HSETNX', LINE, 'elders', 1) == 1 then
+  start_hold(lease_ms)             -- a line was here before this one: others like it must have time to come
+  hold_until, is_grace_over, serving_before = now + lease_ms, false, 0
+end
+advance()
+if number > serving then return conclude('WAIT', 0) end
+
+if not redis.call('ZSCORE', READY, sid) then
+  if present >= ready_size then
+    local highest = redis.call('ZREVRANGE', READY, 0, 0, 'WITHSCORES')
+    if number > tonumber(highest[2]) then
+      poll_ms = math.max(poll_ms, math.floor(patience_ms))
+      return conclude('READY', present)
+    end
+    redis.call('ZREM', READY, highest[1])
+    redis.call('ZREM', SEEN, highest[1])
+    present = present - 1
+  end
+  redis.call('ZADD', READY, number, sid)
+  present = present + 1
+  if present == 1 then redis.call('PEXPIRE', READY, EXPIRY_MS) end
+  if number > serving_before then
+    shown = shown + 1
+    set('shown', shown)
+  end
+end
+redis.call('ZADD', SEEN, now + grace_ms, sid)
+if present == 1 then redis.call('PEXPIRE', SEEN, EXPIRY_MS) end
+
+local rank = redis.call('ZRANK', READY, sid)
+if rank < room() and (number <= serving_before or is_grace_over) then
+  redis.call('ZREM', READY, sid)
+  redis.call('ZREM', SEEN, sid)
+  present = present - 1
+  return conclude('ADMIT', admit(give_ms))
+end
+return conclude('READY', rank)

@@ -1,0 +1,118 @@
+-- Stands between the prelude and the verbs that can move the line: who is present, how much room there is, whom to invite.
+
+local PURGE_MOST = 100             -- members dropped per call, so that no call is long
+local POLLS_PER_SECOND = 200       -- what the ready may ask of the servers, all together
+local READY_LEAST, STEP_MOST = 16, 2000
+local RATE_MEAN_MS = 60000
+local PRESENCE_LEAST = 0.001
+
+local flow = redis.call('HMGET', LINE, 'serving_before', 'moved_at', 'invited', 'shown', 'presence', 'hold_until',
+  'gap_from', 'gap_to', 'rate', 'rate_at', 'tokens', 'tokens_at')
+local serving_before, moved_at = tonumber(flow[1]) or 0, tonumber(flow[2]) or 0
+local invited, shown, presence = tonumber(flow[3]) or 0, tonumber(flow[4]) or 0, tonumber(flow[5]) or 1
+local hold_until, gap_from, gap_to = tonumber(flow[6]) or 0, tonumber(flow[7]) or 0, tonumber(flow[8]) or 0
+local capacity = tonumber(live[1]) or tonumber(ARGV[6])
+local per_minute = tonumber(live[3]) or tonumber(ARGV[10])
+local max_waiting = tonumber(live[4]) or tonumber(ARGV[11])
+
+local function restart_grace()
+  serving_before, moved_at, invited, shown = 0, now, 0, 0
+  set('serving_before', 0)
+  set('moved_at', now)
+  set('invited', 0)
+  set('shown', 0)
+end
+
+local function expired(key)
+  return redis.call('ZRANGEBYSCORE', key, '-inf', now, 'LIMIT', 0, PURGE_MOST)
+end
+
+if ARGV[5] == '1' and issued > born and now - last > grace_ms / 2 then restart_grace() end
+local in_use, present = redis.call('ZCARD', LEASES) - 1, redis.call('ZCARD', READY)
+if present ~= redis.call('ZCARD', SEEN) then
+  redis.call('DEL', READY, SEEN)   -- one of the two was lost: everybody checks in again
+  present = 0
+  restart_grace()
+end
+if present > 0 then
+  local gone = expired(SEEN)
+  if #gone > 0 then
+    redis.call('ZREM', SEEN, unpack(gone))
+    present = present - redis.call('ZREM', READY, unpack(gone))
+  end
+end
+if in_use + present >= capacity or sid == '' then   -- below that the expired are in nobody's way
+  local gone = expired(LEASES)
+  if #gone > 0 then in_use = in_use - redis.call('ZREM', LEASES, unpack(gone)) end
+end
+
+local rate = (tonumber(flow[9]) or 0) * math.exp(((tonumber(flow[10]) or 0) - now) / RATE_MEAN_MS)
+local tokens = math.huge
+if per_minute > 0 then
+  local burst = math.max(1, per_minute / 12)       -- five seconds' worth: what comes due between two polls is not lost
+  tokens = math.min(burst, (tonumber(flow[11]) or 1) + (now - (tonumber(flow[12]) or now)) * per_minute / 60000)
+end
+holding = holding or now < hold_until
+local is_grace_over = now >= moved_at + grace_ms
+local function room()
+  return holding and 0 or math.min(capacity - in_use, math.floor(tokens))
+end
+
+-- W: what turns over in two graces (one to invite the next, one for them to come), or what is free right now
+local patience_ms = grace_ms * 2 / 3               -- the longest poll that still shows presence within a grace
+local ready_most = math.floor(POLLS_PER_SECOND * patience_ms / 1000)
+local ready_size = math.min(ready_most,
+  math.max(READY_LEAST, math.ceil(2 * rate * grace_ms / 1000), capacity - in_use))
+local poll_ms = math.max(math.floor(grace_ms / 3), math.ceil(ready_size * 1000 / POLLS_PER_SECOND))
+
+local function gap_ahead()
+  return gap_to > serving and gap_to - math.max(serving, gap_from) or 0
+end
+
+local function waiting()
+  return issued - serving - gap_ahead() + present
+end
+
+local function advance()
+  if holding or serving >= issued or not is_grace_over or present >= ready_size / 2 then return end
+  if invited >= READY_LEAST / 2 then               -- fewer tell nothing about how many come when they are called
+    local share = math.min(1, shown / invited)
+    if shown == 0 then presence = presence / 4
+    elseif share < 0.25 then presence = presence / 2
+    else presence = (presence + share) / 2 end
+    presence = math.max(PRESENCE_LEAST, presence)
+    set('presence', presence)
+  end
+  local step = math.min(STEP_MOST, math.ceil((ready_size - present) / presence))
+  serving_before = serving
+  serving = serving + step
+  if gap_to > serving_before and serving > gap_from then
+    serving = gap_to + serving - math.max(serving_before, gap_from)   -- nobody is in the gap but those of a lost moment
+  end
+  serving = math.min(serving, issued)
+  invited, shown, moved_at, is_grace_over = math.min(step, serving - serving_before), 0, now, false
+  set('serving_before', serving_before)
+  set('invited', invited)
+  set('shown', 0)
+  set('moved_at', now)
+end
+
+local function admit(for_ms)
+  local deadline = now + for_ms
+  redis.call('ZADD', LEASES, deadline, sid)
+  in_use = in_use + 1
+  rate = rate + 1000 / RATE_MEAN_MS
+  set('rate', rate)
+  set('rate_at', now)
+  if per_minute > 0 then
+    set('tokens', tokens - 1)
+    set('tokens_at', now)
+  end
+  return deadline
+end
+
+-- {…, present, in use, capacity, waiting, admissions per 1000 minutes, gap from, gap to, hold left, step, poll, message}
+local function conclude(verdict, value)
+  return finish(verdict, value, present, in_use, capacity, waiting(), math.floor(rate * 60000), gap_from, gap_to,
+    holding and math.max(hold_until - now, 1) or 0, invited, poll_ms, live[5] or '')
+end

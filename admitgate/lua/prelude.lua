@@ -1,0 +1,110 @@
+-- Stands before every verb: what time it is, whether state was lost, and how the call ends.
+--
+-- KEYS    1 line  2 leases  3 ready  4 ready:seen  5 released  6 settings       (one hash tag, one cluster node)
+--   line      hash; times in ms of event time, numbers below 2^53
+--               born issued serving serving_before            ticket numbers
+--               last offset corrected kept                    latest call, our clock minus Redis', when that last
+--                                                             shrank, when the expiry was last pushed on
+--               moved_at invited shown presence               the last step: when, how many, how many came; share who do
+--               hold_from hold_until gap_from gap_to elders   after a loss; elders = 1 once a ticket older than `born` came
+--               rate rate_at tokens tokens_at                 admissions per second (mean of 60 s); admit_per_minute's bucket
+--   leases    zset sid -> deadline; the member '*' never expires: where it is missing, the key was lost
+--   ready     zset sid -> ticket number           seen  zset sid -> deadline of being counted as present
+--   released  zset sid -> deadline until which its token could still be shown
+--   settings  hash of what an operator changed live; wins over ARGV
+-- ARGV    1 what this worker's monotonic clock expects now to be, ms of event time (0: no idea)
+--         2 latest event time, 3 highest issued, 4 highest serving this worker has seen (0: no memory)
+--         5 '1' where visitors may have been unable to show presence through this worker
+--         6 capacity  7 lease ms  8 grace ms  9 cold hold ms  10 admit per minute (0: any)  11 max waiting (-1: any)
+--         12 sid ('' for an onlooker, who never creates an event)  13… the verb's own
+-- Returns {verdict, value, now, issued, serving, …}; numbers as integers, ms where they are times.
+-- Atomic, like every script; touches no key but KEYS; runs on Redis 6.2 to 8 and Valkey.
+
+local LINE, LEASES, READY, SEEN, RELEASED, SETTINGS = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local SENTINEL = '*'
+local CLOCK_STEP_MS = 5000         -- a difference that no delay explains
+local CORRECTION_REST_MS = 60000   -- a wrong hint must not freeze time: after a correction a minute runs uncorrected
+local GAP = 1000000                -- more tickets than a fleet can have given out unseen in a lost moment
+local EXPIRY_MS, EXPIRY_REST_MS = 90000000, 3600000   -- 25 hours, pushed on at most once an hour
+
+local expected_ms = tonumber(ARGV[1])
+local mark_last, mark_issued, mark_serving = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local grace_ms, sid = tonumber(ARGV[8]), ARGV[12]
+
+local clock = redis.call('TIME')
+local line = redis.call('HMGET', LINE, 'last', 'offset', 'born', 'issued', 'serving', 'kept', 'corrected')
+local live = redis.call('HMGET', SETTINGS, 'capacity', 'lease_seconds', 'admit_per_minute', 'max_waiting', 'message')
+local held = redis.call('ZMSCORE', LEASES, sid, SENTINEL)
+local last, offset, born = tonumber(line[1]) or 0, tonumber(line[2]) or 0, tonumber(line[3])
+local issued, serving, kept = tonumber(line[4]) or 0, tonumber(line[5]) or 0, tonumber(line[6]) or 0
+local lease_ms = live[2] and live[2] * 1000 or tonumber(ARGV[7])
+
+local changed = {}
+local function set(field, value)
+  changed[#changed + 1] = field
+  changed[#changed + 1] = string.format('%.17g', value)   -- tostring would lose digits past the 14th
+end
+
+local redis_ms = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local remembered = math.max(last, mark_last)
+local now = redis_ms + offset
+if now < remembered then
+  now = remembered                                        -- Redis' clock stepped back: ours goes on
+elseif expected_ms > 0 and now > math.max(remembered, expected_ms) + CLOCK_STEP_MS
+    and now > (tonumber(line[7]) or 0) + CORRECTION_REST_MS then
+  now = math.max(remembered, expected_ms)                 -- it stepped forward
+  set('corrected', now)
+end
+if now ~= redis_ms + offset then set('offset', now - redis_ms) end
+
+local holding = false
+local function start_hold(hold_ms)
+  holding = true
+  redis.call('HSET', LINE, 'hold_from', now, 'hold_until', now + hold_ms,
+    'serving_before', 0, 'moved_at', now, 'invited', 0, 'shown', 0)   -- nobody of before counts as having had their grace
+end
+
+local is_known = mark_last > 0
+if not born and not is_known and sid == '' then return {'UNKNOWN', 0, now, 0, 0} end
+
+local loss_hold_ms
+if not held[2] and (born or is_known) then
+  loss_hold_ms = lease_ms            -- leases may be out that we know nothing of: let them all renew or end
+elseif is_known and (not born or last < mark_last) then
+  loss_hold_ms = grace_ms            -- the line was lost, or a fail-over lost its last writes: let the present come back
+end
+local birth_hold_ms = not born and not is_known and tonumber(ARGV[9]) or 0
+if not born then
+  born = is_known and mark_serving or now * 1000 + clock[2] % 1000
+  issued, serving = born, born
+  set('born', born)
+  if is_known then set('elders', 1) end
+end
+if mark_issued > issued then issued = mark_issued end
+if mark_serving > serving then serving = mark_serving end
+
+if loss_hold_ms then
+  start_hold(loss_hold_ms)
+  local gap = redis.call('HMGET', LINE, 'gap_from', 'gap_to')
+  local is_uncrossed = (tonumber(gap[2]) or 0) > serving
+  redis.call('HSET', LINE, 'gap_from', is_uncrossed and gap[1] or string.format('%.0f', issued),
+    'gap_to', string.format('%.0f', issued + GAP))
+  issued = issued + GAP
+elseif birth_hold_ms > 0 then
+  start_hold(birth_hold_ms)
+end
+if not held[2] then redis.call('ZADD', LEASES, '+inf', SENTINEL) end
+
+local function finish(verdict, value, ...)
+  if issued ~= tonumber(line[4]) then set('issued', issued) end
+  if serving ~= tonumber(line[5]) then set('serving', serving) end
+  set('last', now)
+  if now - kept > EXPIRY_REST_MS then
+    set('kept', now)
+  end
+  redis.call('HSET', LINE, unpack(changed))
+  if now - kept > EXPIRY_REST_MS or not held[2] then
+    for _, key in ipairs(KEYS) do redis.call('PEXPIRE', key, EXPIRY_MS) end
+  end
+  return {verdict, value, now, issued, serving, ...}
+end

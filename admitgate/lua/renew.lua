@@ -1,0 +1,16 @@
+-- renew(sid, 13 the token's deadline, 14 ms to renew for): somebody shows a lease. -> ADMIT deadline | GONE | EXPIRED
+-- A token that is still valid while its lease is unknown means that state was lost: the lease is adopted again.
+local token_deadline, give_ms = tonumber(ARGV[13]), tonumber(ARGV[14])
+if give_ms == 0 then give_ms = lease_ms end
+local deadline = tonumber(held[1])
+if not (deadline and deadline > now) then
+  if (tonumber(redis.call('ZSCORE', RELEASED, sid)) or 0) > now then return finish('GONE', 0) end
+  if token_deadline <= now then return finish('EXPIRED', 0) end
+  local hold = redis.call('HMGET', LINE, 'hold_from', 'hold_until')
+  local covered_until = math.max(tonumber(hold[2]) or 0, (tonumber(hold[1]) or -lease_ms) + lease_ms)
+  if now >= covered_until then start_hold(lease_ms) end
+  deadline = token_deadline
+end
+deadline = math.max(deadline, now + give_ms)
+redis.call('ZADD', LEASES, deadline, sid)
+return finish('ADMIT', deadline)

@@ -1,0 +1,161 @@
+"""What one worker remembers of each event: marks, Redis' time, the latest snapshot.
+
+Workers are free replicas. The marks go along with every call, so that a Redis that has lost its last second
+(or everything) is noticed and put right by the first worker that asks. Everything here is bounded, per
+process, safe to lose, and shared by the process's threads: each update is one assignment or a maximum, and
+a race costs a call too many, never a wrong answer.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+_events_most = 4096
+_released_most = 10_000
+_half_a_key_expiry = 12 * 3600.0
+_snapshot_seconds = 1.0
+_look_seconds = 0.5
+
+# Counts the time a suspended machine slept, where the system has such a clock.
+_clock_id = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+def monotonic() -> float:
+    """Seconds on a clock that never steps."""
+    return time.clock_gettime(_clock_id)
+
+
+class Snapshot(NamedTuple):
+    """An event as a verb's reply described it."""
+
+    serving: int
+    issued: int
+    present: int
+    in_use: int
+    capacity: int
+    waiting: int
+    admitted_per_minute: float
+    gap_from: int
+    gap_to: int
+    hold_left_ms: int
+    step: int
+    poll_ms: int
+    message: str
+
+
+class Marks(NamedTuple):
+    """What a script takes the maximum with; all 0 for an event nothing certain is known of."""
+
+    last_ms: int
+    issued: int
+    serving: int
+
+
+_no_marks = Marks(0, 0, 0)
+
+
+@dataclass(slots=True)
+class EventMemory:
+    """One event, as this worker knows it."""
+
+    marks: Marks = _no_marks
+    is_firm: bool = False  # a 404's visit must not look like a loss later
+    is_doubtful: bool = True  # visitors may have been unable to show presence through us
+    snapshot: Snapshot | None = None
+    snapshot_at: float = 0.0
+    would_wait: int = 0
+    would_wait_since: float = 0.0
+    _heard_ms: int = 0
+    _heard_at: float = 0.0
+    _looked_at: float = 0.0
+    _released: dict[str, int] = field(default_factory=dict)
+
+    def now_ms(self) -> int:
+        """Redis' time now, as far as this worker can tell; 0 if it never asked.
+
+        Counted from the moment the call was *sent*: so it errs towards late, and a token is refused a
+        little early rather than accepted after its slot went to somebody else.
+        """
+        if not self._heard_ms:
+            return 0
+        return self._heard_ms + int((monotonic() - self._heard_at) * 1000)
+
+    def hear(self, now_ms: int, issued: int, serving: int, sent_at: float) -> None:
+        """Take in the head of a reply to a call that was sent at ``sent_at``."""
+        marks = self.marks
+        if now_ms >= self._heard_ms:
+            self._heard_ms, self._heard_at = now_ms, sent_at
+        self.marks = Marks(max(marks.last_ms, now_ms), max(marks.issued, issued), max(marks.serving, serving))
+        self.is_doubtful = False
+
+    def see(self, snapshot: Snapshot, at: float) -> None:
+        """Keep ``snapshot`` unless a later call has already brought another."""
+        if at >= self.snapshot_at:
+            self.snapshot, self.snapshot_at = snapshot, at
+
+    def fresh_snapshot(self) -> Snapshot | None:
+        """The snapshot, if it is at most a second old."""
+        return self.snapshot if monotonic() - self.snapshot_at <= _snapshot_seconds else None
+
+    def takes_the_look(self) -> bool:
+        """True for one caller at a time: it refreshes the snapshot while the others go on with the old one."""
+        now = monotonic()
+        if now - self._looked_at < _look_seconds:
+            return False
+        self._looked_at = now
+        return True
+
+    def marks_to_send(self) -> Marks:
+        """The marks, once it is certain that the event exists."""
+        return self.marks if self.is_firm else _no_marks
+
+    def forget_lease(self, sid: str, until_ms: int) -> None:
+        """From now on this worker doesn't take the sid's lease on its signature alone."""
+        if len(self._released) >= _released_most:
+            self._released.clear()
+            self._heard_ms = 0  # ask Redis about every lease again, which remembers the released ones
+        self._released[sid] = until_ms
+
+    def is_released(self, sid: str) -> bool:
+        """True if the lease was given back through this worker."""
+        return sid in self._released
+
+
+class Memories:
+    """The events this worker has met lately. ``of`` never fails and never grows without bound."""
+
+    def __init__(self) -> None:
+        self._events: OrderedDict[str, EventMemory] = OrderedDict()
+
+    def of(self, event: str) -> EventMemory:
+        """The memory of ``event``, a blank one if it isn't known or hasn't been asked about for half a day."""
+        memory = self._events.get(event)
+        if memory is None or (memory._heard_at and monotonic() - memory._heard_at > _half_a_key_expiry):
+            memory = self._events[event] = EventMemory()
+            while len(self._events) > _events_most:
+                self._drop_oldest()
+        else:
+            self._keep(event)
+        return memory
+
+    def forget(self, event: str) -> None:
+        """Drop what is known of an event that left no keys."""
+        self._events.pop(event, None)
+
+    def doubt(self) -> None:
+        """Redis couldn't be asked: nobody could show presence through this worker."""
+        for memory in list(self._events.values()):
+            memory.is_doubtful = True
+
+    def _keep(self, event: str) -> None:
+        """Last in, last out: a flood of invented events must not push out the one on sale."""
+        with suppress(KeyError):  # another thread has just dropped it
+            self._events.move_to_end(event)
+
+    def _drop_oldest(self) -> None:
+        with suppress(KeyError):  # another thread was faster
+            self._events.popitem(last=False)

@@ -1,0 +1,166 @@
+"""The answers below the mount: the shared status, check-in, leave, and a sign of life.
+
+The shared status is the same for everybody: it reads no cookie, sets none, and is made of this worker's
+memory, which is refreshed by at most one caller a second (half a second for a busy one). Only check-in and
+leave know a visitor.
+"""
+
+from __future__ import annotations
+
+import json
+from http import HTTPStatus
+from typing import Any
+
+from . import counter
+from .config import Config
+from .cookies import set_cookie
+from .decision import Place
+from .errors import Outage
+from .gate import Gate, Steps
+from .memory import Memories, Snapshot
+from .page import Page
+from .rules import Match, slug_event
+from .tokens import Lease, Ticket
+from .visit import Answer, Visit
+
+_stale_seconds = 5.0
+_no_store = ("Cache-Control", "no-store")
+_nosniff = ("X-Content-Type-Options", "nosniff")
+
+
+class Status:
+    """Answers whatever comes in below the mount."""
+
+    def __init__(self, config: Config, gate: Gate, page: Page, memories: Memories) -> None:
+        self._config = config
+        self._gate = gate
+        self._page = page
+        self._memories = memories
+        self._verbs = {
+            "status": ("GET", self._status),
+            "check-in": ("POST", self._check_in),
+            "leave": ("POST", self._leave),
+        }
+
+    def answer(self, visit: Visit) -> Steps[Answer]:
+        """The answer to a visit whose path is below the mount."""
+        verb, _, slug = visit.path[len(self._config.mount) :].partition("/")
+        if verb == "healthz" and not slug:
+            return (yield from self._health())
+        method, respond = self._verbs.get(verb, ("", None))
+        match = self._gate.of_event(slug_event(slug)) if slug else None
+        if respond is None or match is None:
+            return _json(404, {"title": "Nothing here", "detail": "No rule has such an event."}, _no_store)
+        if visit.method.upper() not in (method, "HEAD" if method == "GET" else method):
+            return _json(405, {"title": "Wrong method"}, ("Allow", method), _no_store)
+        answer = yield from respond(visit, match)
+        return answer if visit.method.upper() != "HEAD" else Answer(answer.status, answer.headers, b"")
+
+    def _status(self, visit: Visit, match: Match) -> Steps[Answer]:
+        memory = self._memories.of(match.event)
+        state, snapshot = "", memory.fresh_snapshot()
+        if snapshot is None and memory.takes_the_look():
+            try:
+                reply = yield counter.look(match.rule, match.event)
+                snapshot = reply.snapshot
+                state = "" if snapshot else "open"
+            except Outage:
+                state = "outage"
+        # A page takes the larger `serving` of two answers: an old one costs time, never a place.
+        body = self._document(match, snapshot or memory.snapshot, state)
+        return _json(200, body, ("Cache-Control", "public, max-age=1"), ("Access-Control-Allow-Origin", "*"))
+
+    def _document(self, match: Match, snapshot: Snapshot | None, state: str) -> dict[str, Any]:
+        poll = self._config.poll
+        known = snapshot or _blank(match.rule.capacity)
+        return {
+            "event": match.event,
+            "state": state or _state(known),
+            "serving": known.serving,
+            "issued": known.issued,
+            "ready": known.present,
+            "waiting": known.waiting,
+            "leases": known.in_use,
+            "capacity": known.capacity,
+            "admitted_per_minute": round(known.admitted_per_minute, 1),
+            "message": known.message,
+            "step": known.step,
+            "gap": [known.gap_from, known.gap_to] if known.gap_to > known.serving else None,
+            "poll": {"floor": poll.floor, "ceiling": poll.ceiling, "divisor": poll.divisor},
+            "updated": self._memories.of(match.event).now_ms(),
+        }
+
+    def _check_in(self, visit: Visit, match: Match) -> Steps[Answer]:
+        if is_from_elsewhere(visit):
+            return _json(403, {"state": "refused"}, _no_store)
+        token = self._gate.token(visit, match)
+        if token is None:
+            return _json(403, {"state": "no-ticket"}, _no_store)
+        try:
+            if isinstance(token, Lease):
+                reply = yield counter.renew(match.rule, match.event, token.sid, token.deadline_ms)
+            else:
+                reply = yield counter.check_in(match.rule, match.event, token, is_claim=True)
+        except Outage:
+            poll = self._config.poll.floor
+            return _json(503, {"state": "outage", "poll": poll}, ("Retry-After", str(round(poll))), _no_store)
+        if reply.verdict == "ADMIT":
+            admission = self._gate.admission(match, token.sid, reply, is_claim=isinstance(token, Ticket))
+            cookie = set_cookie(self._config, visit, match, admission.set_cookie)
+            return _json(200, {"state": "admitted"}, ("Set-Cookie", cookie), _no_store)
+        if isinstance(token, Lease) or reply.verdict == "GONE":
+            gone = ("Set-Cookie", set_cookie(self._config, visit, match, ""))
+            return _json(410, {"state": "gone"}, gone, _no_store)
+        return _json(200, _place(self._gate.place_of_reply(match.event, token.number, reply)), _no_store)
+
+    def _leave(self, visit: Visit, match: Match) -> Steps[Answer]:
+        if is_from_elsewhere(visit):
+            return _json(403, {"state": "refused"}, _no_store)
+        token = self._gate.token(visit, match)
+        if token is not None:
+            yield from self._gate.give_back(match, token)
+        left = self._page.left(visit, match.event)
+        gone = ("Set-Cookie", set_cookie(self._config, visit, match, ""))
+        return Answer(left.status, (*left.headers, gone), left.body)
+
+    def _health(self) -> Steps[Answer]:
+        """200 where requests can be served as configured: without Redis only by a gate that opens."""
+        try:
+            yield counter.PING
+        except Outage as outage:
+            is_ready = self._config.on_outage == "open"
+            return _json(200 if is_ready else 503, {"redis": "away", "detail": outage.reason}, _no_store)
+        return _json(200, {"redis": "well"}, _no_store)
+
+
+def is_from_elsewhere(visit: Visit) -> bool:
+    """True where another site's page sends this. (A browser wouldn't send our cookie along either.)"""
+    return visit.header("sec-fetch-site") == "cross-site"
+
+
+def _state(snapshot: Snapshot) -> str:
+    if snapshot.hold_left_ms:
+        return "hold"
+    return "waiting" if snapshot.waiting > 0 else "open"
+
+
+def _blank(capacity: int) -> Snapshot:
+    return Snapshot(0, 0, 0, 0, capacity, 0, 0.0, 0, 0, 0, 0, 0, "")
+
+
+def _place(place: Place) -> dict[str, Any]:
+    return {
+        "state": place.state,
+        "position": place.position,
+        "poll": place.poll_seconds,
+        "serving": place.serving,
+    }
+
+
+def _json(status: int, body: dict[str, Any], *headers: tuple[str, str]) -> Answer:
+    if status >= 400 and "state" not in body:
+        body = {"status": status, **body} if "title" in body else body
+    encoded = json.dumps(body, separators=(",", ":")).encode()
+    kind = ("Content-Type", "application/json; charset=utf-8")
+    length = ("Content-Length", str(len(encoded)))
+    return Answer(HTTPStatus(status).value, (kind, length, _nosniff, *headers), encoded)

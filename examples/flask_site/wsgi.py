@@ -1,0 +1,5 @@
+"""For a server: ``gunicorn --workers 2 --threads 8 wsgi:application``."""
+
+from shop import create_app
+
+application = create_app()

@@ -29,7 +29,7 @@ from ._version import __version__
 
 requests_per_second = 40
 timeout_seconds = 10
-share_that_pays = 0.92
+share_that_pays = 0.95
 share_that_leaves_at_a_poll = 0.01
 
 _place_on_page = re.compile(r'<script type="application/json" id="admitgate">(.*?)</script>', re.S)

@@ -17,7 +17,7 @@ requests that were let in (an ``Admission``); it is missing from the others.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -87,13 +87,18 @@ class AdmitGate:
             raise
         if started:
             return body
-        return _Unstarted(body, lambda: started or self._edge.give_up(admission))
+
+        def on_error() -> None:
+            if not started:
+                self._edge.give_up(admission)
+
+        return _Unstarted(body, on_error)
 
 
 class _Unstarted:
     """A body whose application calls start_response only when it is iterated, and may break before that."""
 
-    def __init__(self, body: Iterable[bytes], on_error: Any) -> None:
+    def __init__(self, body: Iterable[bytes], on_error: Callable[[], None]) -> None:
         self._body = body
         self._chunks = iter(body)
         self._on_error = on_error

@@ -126,7 +126,7 @@ def is_number(value: object, least: float, most: float, *, is_whole: bool = Fals
     """True for a finite number between the two; a bool is none."""
     if isinstance(value, bool) or not isinstance(value, int if is_whole else int | float):
         return False
-    return math.isfinite(value) and least <= value <= most  # type: ignore[arg-type, operator]
+    return math.isfinite(value) and least <= value <= most
 
 
 def is_methods(value: object) -> bool:

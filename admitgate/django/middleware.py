@@ -50,8 +50,8 @@ class AdmitGateMiddleware:
         except BaseException:
             edge.give_up(admission)
             raise
-        asked = response.headers.pop(RELEASE_HEADER, None)
-        given = [(RELEASE_HEADER, asked)] if asked is not None else []
+        given = [(name, value) for name, value in response.headers.items() if name.lower() == RELEASE_HEADER]
+        del response.headers[RELEASE_HEADER]  # harmless where it isn't
         for name, value in edge.headers(visit, admission, response.status_code, given):
             _add(response, name, value)
         return response

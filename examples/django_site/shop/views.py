@@ -21,7 +21,7 @@ def event(request: HttpRequest, slug: str) -> HttpResponse:
 def checkout(request: HttpRequest, slug: str) -> HttpResponse:
     """Nobody gets here without a slot: the gate's middleware answers everybody else."""
     event = get_object_or_404(Event, slug=slug)
-    form = CheckoutForm(request.POST or None)
+    form = CheckoutForm(request.POST or None, label_suffix="")
     if request.method == "POST" and form.is_valid():
         form.instance.event = event
         request.session["order"] = form.save().pk

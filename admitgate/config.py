@@ -67,7 +67,7 @@ class Config:
 
     @classmethod
     def from_mapping(cls, settings: Mapping[str, Any], **defaults: Any) -> Config:
-        """A checked Config of a mapping with upper-case names, such as ``settings.ADMITGATE``; ``defaults`` fill gaps."""
+        """A checked Config of a mapping with upper-case names, over lower-case ``defaults``."""
         options = {name.lower(): value for name, value in settings.items()}
         return cls.from_options({**defaults, **options})
 
@@ -119,7 +119,7 @@ class Config:
                 faults.append(f"redis_url has the scheme {scheme!r}: use one of {', '.join(URL_SCHEMES)}.")
         if not is_number(self.redis_timeout_seconds, 0.01, 30):
             faults.append(
-                f"redis_timeout_seconds is {self.redis_timeout_seconds!r}: give a number of seconds from 0.01 to 30."
+                f"redis_timeout_seconds is {self.redis_timeout_seconds!r}: give seconds from 0.01 to 30."
             )
         if self.on_outage not in OUTAGE_ANSWERS:
             faults.append(f"on_outage is {self.on_outage!r}: give 'hold' or 'open'.")
@@ -139,7 +139,7 @@ class Config:
             isinstance(self.template, str) and Path(self.template).is_file()
         ):
             faults.append(
-                f"template is {self.template!r}, but there is no such file: give the path of a Jinja template."
+                f"template is {self.template!r}, but that is no file: give the path of a Jinja template."
             )
         for item in self.exempt:
             if not callable(item):
@@ -227,7 +227,7 @@ def _rule_faults(rule: Rule) -> list[str]:
         return rule.faults()
     except ValueError as error:
         return [
-            f"event is {rule.event!r}, but a template has only names in braces, such as '{{event}}' ({error})."
+            f"event is {rule.event!r}, but only names may stand in braces, such as '{{event}}' ({error})."
         ]
 
 
@@ -238,12 +238,13 @@ def _contradictions(rules: Sequence[Rule]) -> list[str]:
     faults = []
     for rule in rules:
         known = first.setdefault(rule.template(), rule)
-        for name in shared:
-            if getattr(known, name) != getattr(rule, name):
-                faults.append(
-                    f"the rules for {known.path!r} and {rule.path!r} share the event {rule.template()!r} but not its {name} "
-                    f"({getattr(known, name)!r} and {getattr(rule, name)!r}): give both the same, or different events."
-                )
+        faults += [
+            f"the rules for {known.path!r} and {rule.path!r} share the event {rule.template()!r}, but one has "
+            f"{name} {getattr(known, name)!r} and the other {getattr(rule, name)!r}: give both the same, "
+            f"or different events."
+            for name in shared
+            if getattr(known, name) != getattr(rule, name)
+        ]
     return faults
 
 

@@ -24,8 +24,9 @@ _connections_most = 64
 def connect(url: str, timeout_seconds: float) -> redis.Redis:
     """A client for ``url``. It connects when it is first used, so that a fork after this is safe.
 
-    No retries: a caller that has waited once answers its visitor. The pool is bounded and blocking, so that many threads (or greenlets) queue for a
-    connection instead of failing; half of the deadline is for getting and opening one, half for the answer.
+    No retries: a caller that has waited once answers its visitor. The pool is bounded and blocking, so that
+    many threads (or greenlets) queue for a connection instead of failing; half of the deadline is for
+    getting one, half for the answer.
     """
     half = timeout_seconds / 2
     pool = redis.BlockingConnectionPool.from_url(
@@ -36,7 +37,6 @@ def connect(url: str, timeout_seconds: float) -> redis.Redis:
         socket_timeout=half,
         retry=Retry(NoBackoff(), 0),
         health_check_interval=0,
-        client_name="admitgate",
     )
     return redis.Redis(connection_pool=pool)
 
@@ -101,7 +101,7 @@ class Breaker:
 
 
 def evaluate(client: Any, source: str, digest: str, keys: list[str], args: list[Any]) -> Any:
-    """Run a script by its digest; a Redis that doesn't have it (restarted, flushed) is sent the source once."""
+    """Run a script by its digest; a Redis that doesn't have it (restarted, flushed) is sent the source."""
     try:
         return client.execute_command("EVALSHA", digest, len(keys), *keys, *args)
     except NoScriptError:

@@ -72,7 +72,7 @@ def check_in(rule: Rule, event: str, ticket: Ticket, *, is_claim: bool) -> Call:
 
 
 def renew(rule: Rule, event: str, sid: str, deadline_ms: int, *, seconds: float = 0) -> Call:
-    """Somebody shows a lease: ADMIT (its new deadline), GONE (given back) or EXPIRED. 0 seconds: the rule's."""
+    """Somebody shows a lease: ADMIT (new deadline), GONE (given back) or EXPIRED. 0 seconds: the rule's."""
     return Call("renew", rule, event, sid, (deadline_ms, int(seconds * 1000)))
 
 
@@ -94,7 +94,7 @@ def load_scripts() -> dict[str, str]:
 
 
 class Counter:
-    """Asks a redis-py client. Safe in threads and after a fork; raises Outage where Redis can't be asked in time."""
+    """Asks a redis-py client. Safe in threads and after a fork; raises Outage where Redis can't be asked."""
 
     def __init__(
         self,
@@ -133,7 +133,7 @@ class Counter:
         return Reply("PONG", 0, 0, None)
 
     def keys(self, event: str) -> list[str]:
-        """The names of an event's keys, in the order of the scripts' KEYS; one hash tag, so one cluster node."""
+        """An event's keys, in the order of the scripts' KEYS; one hash tag, so one cluster node."""
         keys = self._keys.get(event)
         if keys is None:
             if len(self._keys) >= _remembered:

@@ -72,7 +72,7 @@ class Edge:
         return headers
 
     def give_up(self, admission: Admission) -> None:
-        """The application broke before it answered: a slot whose cookie never goes out must not stay taken."""
+        """The application broke before it answered: a slot whose cookie never goes out must come free."""
         if admission.is_first and admission.lease and not admission.is_released:
             admission.is_released = True
             self._run(self._gate.give_back(admission.match, admission.lease, forget=True))
@@ -86,7 +86,7 @@ class Edge:
         self._run(self._gate.extend(admission, seconds))
 
     def release_sid(self, event: str, sid: str) -> None:
-        """Give back the slot of a lease that is known by name: from a payment's callback, a task, a signal."""
+        """Give back the slot of a lease known by name. Raises LookupError where no rule has the event."""
         match = self._gate.of_event(event)
         if match is None:
             raise LookupError(f"no rule has an event {event!r}")

@@ -116,7 +116,7 @@ class Gate:
         return Admission(match, token) if isinstance(token, Lease) else None
 
     def _without_redis(self, visit: Visit, match: Match) -> Admission | Wait:
-        """Redis can't be asked: the admitted go on by their signature; who else goes in is the shop's choice."""
+        """Redis can't be asked: the admitted go on by their signature; for the others the shop chose."""
         token = self.token(visit, match)
         now_ms = self._memories.of(match.event).now_ms()
         if isinstance(token, Lease) and token.deadline_ms > now_ms:
@@ -168,7 +168,7 @@ class Gate:
             admission.lease, admission.set_cookie = extended.lease, extended.set_cookie
 
     def give_back(self, match: Match, token: Token, *, forget: bool = False) -> Steps[None]:
-        """Release a lease or a ticket. Without Redis it ends by itself, at its deadline or by not being present."""
+        """Release a lease or a ticket. Without Redis it ends by itself, by its deadline or by absence."""
         memory = self._memories.of(match.event)
         deadline_ms = token.deadline_ms if isinstance(token, Lease) else 0
         memory.forget_lease(token.sid, deadline_ms)
@@ -193,14 +193,14 @@ class Gate:
         return None
 
     def _is_fresh(self, lease: Lease, memory: EventMemory) -> bool:
-        """True while the lease can be trusted without asking. A worker that has never asked doesn't know the time."""
+        """True while the lease can be trusted unasked. A worker that has never asked doesn't know the time."""
         now_ms = memory.now_ms()
         return 0 < now_ms < lease.renew_at_ms and not memory.is_released(lease.sid)
 
     def admission(
         self, match: Match, sid: str, reply: Reply, *, is_first: bool = False, is_claim: bool = False
     ) -> Admission:
-        """The admission of a lease until the reply's deadline, to be renewed when a third of it is used up."""
+        """The admission of a lease until the reply's deadline, to be renewed once a third is used up."""
         third = (reply.value - reply.now_ms) // 3
         lease = Lease(sid, reply.value, 0 if is_claim else reply.now_ms + third)
         return Admission(match, lease, is_first=is_first, set_cookie=self.tokens.write(match.event, lease))

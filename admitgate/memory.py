@@ -102,7 +102,7 @@ class EventMemory:
         return self.snapshot if monotonic() - self.snapshot_at <= _snapshot_seconds else None
 
     def takes_the_look(self) -> bool:
-        """True for one caller at a time: it refreshes the snapshot while the others go on with the old one."""
+        """True for one caller at a time: it refreshes the snapshot, the others go on with the old one."""
         now = monotonic()
         if now - self._looked_at < _look_seconds:
             return False
@@ -132,7 +132,7 @@ class Memories:
         self._events: OrderedDict[str, EventMemory] = OrderedDict()
 
     def of(self, event: str) -> EventMemory:
-        """The memory of ``event``, a blank one if it isn't known or hasn't been asked about for half a day."""
+        """The memory of ``event``; a blank one if it isn't known or was quiet for half a day."""
         memory = self._events.get(event)
         if memory is None or (memory._heard_at and monotonic() - memory._heard_at > _half_a_key_expiry):
             memory = self._events[event] = EventMemory()

@@ -60,9 +60,9 @@ class AdmitGate:
         return self._let_in(environ, start_response, visit, outcome)
 
     def release(self, event: str, sid: str) -> None:
-        """Give back the slot of ``sid`` (kept with the order: ``environ["admitgate"].sid``) when a payment's callback comes.
+        """Give back the slot of ``sid``, which ``environ["admitgate"].sid`` told and an order kept.
 
-        One Redis call; without Redis the slot comes free when its lease ends. Raises LookupError for an event
+        For a payment's callback, a task. One Redis call; without Redis the slot comes free when its lease ends. Raises LookupError for an event
         that no rule can have.
         """
         self._edge.release_sid(event, sid)
@@ -143,6 +143,6 @@ def visit_of(environ: WSGIEnvironment, trusted_proxies: int = 0) -> Visit:
 
 
 def _was_secure(environ: WSGIEnvironment, trusted_proxies: int) -> bool:
-    """What the outermost trusted proxy says of its client's scheme; what is further left anybody may have written."""
+    """What the outermost trusted proxy says of its client's scheme; what is further left is hearsay."""
     schemes = [scheme.strip().lower() for scheme in environ.get("HTTP_X_FORWARDED_PROTO", "").split(",")]
     return len(schemes) >= trusted_proxies and schemes[-trusted_proxies] == "https"

@@ -180,7 +180,7 @@ OURS = Match(Rule("/", capacity=0), "", "", is_gated=False, is_releasing=False) 
 
 
 class Rules:
-    """The rules in order; the first that matches wins. Answers are remembered, bounded in number and length."""
+    """The rules in order; the first that matches wins. Answers are remembered, within bounds."""
 
     def __init__(
         self,
@@ -204,7 +204,7 @@ class Rules:
         self._by_event: dict[str, Match | None] = {}
 
     def match(self, path: str) -> Match | None:
-        """The match of a path relative to the application's root, OURS below the mount, or None: it passes."""
+        """The match of a path below the application's root; OURS below the mount; None: it passes."""
         try:
             return self._known[path]
         except KeyError:
@@ -294,7 +294,7 @@ def event_slug(event: str) -> str:
 
 
 def slug_event(slug: str) -> str:
-    """The event that ``event_slug`` made ``slug`` of; a slug that can't be one of ours is taken as the name itself."""
+    """The event that ``event_slug`` made ``slug`` of; what can't be one of ours is taken as the name."""
     if not slug.startswith("~"):
         return slug
     try:

@@ -25,7 +25,7 @@ _remembered = 8192
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """A hold on a slot until ``deadline_ms``; to be renewed by a request after ``renew_at_ms`` (0: by the next)."""
+    """A hold on a slot until ``deadline_ms``, renewed by a request after ``renew_at_ms`` (0: by the next)."""
 
     sid: str
     deadline_ms: int
@@ -45,7 +45,7 @@ Token = Lease | Ticket
 
 
 def new_sid() -> str:
-    """A name for one visitor: 96 random bits, made before Redis is asked so that a repeated call is idempotent."""
+    """A name for one visitor: 96 random bits, made before the call so that repeating it is idempotent."""
     return secrets.token_urlsafe(12)
 
 
@@ -70,7 +70,7 @@ class Tokens:
         return self._signer(purpose, event).sign(body).decode()
 
     def read(self, event: str, raw: str) -> Token:
-        """The token in ``raw``; raises BadToken for anything that wasn't written for this event with one of the keys."""
+        """The token in ``raw``; raises BadToken unless it was written for this event with one of the keys."""
         token = self._verified.get((event, raw))
         if token is None:
             token = self._verify(event, raw)

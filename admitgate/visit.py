@@ -11,7 +11,8 @@ from typing import Any
 class Visit:
     """One request as the gate sees it.
 
-    ``path`` is relative to ``root`` (WSGI's SCRIPT_NAME) and percent-decoded once, as the application will see it.
+    ``path`` is relative to ``root`` (WSGI's SCRIPT_NAME) and percent-decoded once, as the application will
+    see it.
     ``header`` takes a lower-case name and gives the value, or the empty string.
     ``request`` is the framework's own object, for the callables in the settings.
     """

@@ -32,7 +32,7 @@ def check_settings(app_configs: Any, **_: Any) -> Sequence[CheckMessage]:
 
 @register()
 def check_middleware(app_configs: Any, **_: Any) -> Sequence[CheckMessage]:
-    """admitgate.W001: no middleware; W002: it stands behind what it should protect; W003: it stands before security."""
+    """W001: no middleware; W002: what it should protect stands before it; W003: so does nothing of security."""
     installed = list(settings.MIDDLEWARE)
     if _middleware not in installed:
         return [

@@ -24,7 +24,7 @@ def current_config() -> Config:
 
 
 def current_edge() -> Edge:
-    """The gate of this process, made when it is first asked for and again when a test overrides the settings."""
+    """The gate of this process, made when first asked for and again when a test overrides the settings."""
     global _edge
     if _edge is None:
         _edge = Edge(current_config())
@@ -32,7 +32,11 @@ def current_edge() -> Edge:
 
 
 def release(event: str, sid: str) -> None:
-    """Give back the slot of ``sid`` (kept with the order: ``request.admitgate.sid``), such as from a payment's callback."""
+    """Give back the slot of ``sid``, which ``request.admitgate.sid`` told and an order kept.
+
+    For a payment's callback, a task, a signal. One Redis call; without Redis the slot comes free when its
+    lease ends. Raises LookupError for an event that no rule can have.
+    """
     current_edge().release_sid(event, sid)
 
 

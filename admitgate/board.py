@@ -14,7 +14,7 @@ import click
 plain_line_seconds = 5.0
 
 _columns = ("in flight", "free", "waiting", "ready", "serving", "admitted/min", "state")
-_event_width = 14
+_event_width = 12
 
 
 class Line:

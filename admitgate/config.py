@@ -239,9 +239,9 @@ def _contradictions(rules: Sequence[Rule]) -> list[str]:
     for rule in rules:
         known = first.setdefault(rule.template(), rule)
         faults += [
-            f"the rules for {known.path!r} and {rule.path!r} share the event {rule.template()!r}, but one has "
-            f"{name} {getattr(known, name)!r} and the other {getattr(rule, name)!r}: give both the same, "
-            f"or different events."
+            f"the rules for {known.path!r} and {rule.path!r} share the event {rule.template()!r}, "
+            f"but one has {name} {getattr(known, name)!r} and the other {getattr(rule, name)!r}: "
+            f"give both the same, or different events."
             for name in shared
             if getattr(known, name) != getattr(rule, name)
         ]

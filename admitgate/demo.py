@@ -147,7 +147,7 @@ class _Process:
         """Raise what it said last, if it runs no more."""
         if self._process.poll() is not None:
             self._log.seek(0)
-            said = self._log.read().decode(errors="replace").strip().splitlines()[-15:]
+            said = self._log.read().decode(errors="replace").strip().splitlines()[-60:]
             raise AdmitgateError("\n".join(["The shop could not go on. It said last:", *said]))
 
 

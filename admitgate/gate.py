@@ -193,7 +193,7 @@ class Gate:
         return None
 
     def _is_fresh(self, lease: Lease, memory: EventMemory) -> bool:
-        """True while the lease can be trusted unasked. A worker that has never asked doesn't know the time."""
+        """True while the lease can be trusted unasked. A worker that never asked doesn't know the time."""
         now_ms = memory.now_ms()
         return 0 < now_ms < lease.renew_at_ms and not memory.is_released(lease.sid)
 

@@ -18,7 +18,7 @@ _events_most = 4096
 _released_most = 10_000
 _half_a_key_expiry = 12 * 3600.0
 _snapshot_seconds = 1.0
-_look_seconds = 0.5
+_look_seconds = 1.0
 
 # Counts the time a suspended machine slept, where the system has such a clock.
 _clock_id = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)

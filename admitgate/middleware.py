@@ -62,8 +62,8 @@ class AdmitGate:
     def release(self, event: str, sid: str) -> None:
         """Give back the slot of ``sid``, which ``environ["admitgate"].sid`` told and an order kept.
 
-        For a payment's callback, a task. One Redis call; without Redis the slot comes free when its lease ends. Raises LookupError for an event
-        that no rule can have.
+        For a payment's callback, a task. One Redis call; without Redis the slot comes free when its lease
+        ends. Raises LookupError for an event that no rule can have.
         """
         self._edge.release_sid(event, sid)
 

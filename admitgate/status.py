@@ -1,8 +1,7 @@
 """The answers below the mount: the shared status, check-in, leave, and a sign of life.
 
 The shared status is the same for everybody: it reads no cookie, sets none, and is made of this worker's
-memory, which is refreshed by at most one caller a second (half a second for a busy one). Only check-in and
-leave know a visitor.
+memory, which is refreshed by at most one caller a second. Only check-in and leave know a visitor.
 """
 
 from __future__ import annotations
@@ -23,7 +22,6 @@ from .rules import Match, slug_event
 from .tokens import Lease, Ticket
 from .visit import Answer, Visit
 
-_stale_seconds = 5.0
 _no_store = ("Cache-Control", "no-store")
 _nosniff = ("X-Content-Type-Options", "nosniff")
 
@@ -58,12 +56,13 @@ class Status:
 
     def _status(self, visit: Visit, match: Match) -> Steps[Answer]:
         memory = self._memories.of(match.event)
-        state, snapshot = "", memory.fresh_snapshot()
+        snapshot = memory.fresh_snapshot()
+        state = "outage" if memory.snapshot and memory.is_doubtful else ""
         if snapshot is None and memory.takes_the_look():
             try:
                 reply = yield counter.look(match.rule, match.event)
                 snapshot = reply.snapshot
-                state = "" if snapshot else "open"
+                state = "" if snapshot else "open"  # nobody has asked for this event yet
             except Outage:
                 state = "outage"
         # A page takes the larger `serving` of two answers: an old one costs time, never a place.

@@ -32,7 +32,7 @@ def check_settings(app_configs: Any, **_: Any) -> Sequence[CheckMessage]:
 
 @register()
 def check_middleware(app_configs: Any, **_: Any) -> Sequence[CheckMessage]:
-    """W001: no middleware; W002: what it should protect stands before it; W003: so does nothing of security."""
+    """W001: no middleware; W002: what it should protect stands before it; W003: security stands behind."""
     installed = list(settings.MIDDLEWARE)
     if _middleware not in installed:
         return [

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
-from admitgate.flask import AdmitGate
 from flask import (
     Blueprint,
     Flask,
@@ -20,6 +19,8 @@ from flask import (
     url_for,
 )
 from werkzeug.wrappers import Response
+
+from admitgate.flask import AdmitGate
 
 
 @dataclass(frozen=True)

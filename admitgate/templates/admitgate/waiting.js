@@ -127,7 +127,7 @@
     function ask() {
       dueAt = Infinity;
       // A page loaded ahead of time joins when somebody looks at it, not before.
-      if (isOver || isAsking || (place.state === "prefetch" && world.isHidden())) return;
+      if (place.state === "prefetch" && world.isHidden()) return;
       if (number !== null && number <= line.serving) send("check_in", takeCheckIn);
       else send("status", takeStatus);
     }

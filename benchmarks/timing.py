@@ -1,0 +1,121 @@
+"""Times that can be compared: both ends on one core, everything interleaved, every figure a ratio.
+
+A time in microseconds says little on a small virtual machine: the same PING takes 40 of them or 120, by
+where the scheduler puts the two ends. So each round times one batch of every contender, a figure is
+formed inside its round, and what is reported is the median of the rounds.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import statistics
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+agreement = 0.05  # how far a round's two PINGs may differ
+batch_seconds = 0.004
+Batch = Callable[[], Iterable[Any]]
+Round = dict[str, float]
+
+
+@dataclass
+class Contender:
+    """Something to be timed: ``call`` is called with each item that ``batch`` makes, untimed, before the clock starts."""
+
+    name: str
+    call: Callable[[Any], Any]
+    batch: Callable[[int], Sequence[Any]] = field(default=lambda size: range(size))
+    before: Callable[[], Any] = lambda: None
+    size: int = 0
+
+    def time(self) -> float:
+        """Microseconds per call in one batch."""
+        items, call = self.batch(self.size), self.call
+        self.before()
+        started = time.perf_counter_ns()
+        for item in items:
+            call(item)
+        return (time.perf_counter_ns() - started) / self.size / 1000
+
+    def warm_up(self) -> None:
+        """Fill every memory on the way, then choose a batch's size by what a call takes."""
+        self.size = 20
+        took = min(self.time() for _ in range(3))
+        self.size = max(20, min(2000, int(batch_seconds * 1e6 / took)))
+        self.time()
+
+
+def pin(core: int | None = None) -> int | None:
+    """Keep this process, and every server it starts from now on, on one core."""
+    if not hasattr(os, "sched_setaffinity"):
+        return None
+    chosen = min(os.sched_getaffinity(0)) if core is None else core
+    os.sched_setaffinity(0, {chosen})
+    return chosen
+
+
+@contextmanager
+def no_collections() -> Any:
+    """No garbage collection while the clock runs; it would hit whichever contender is next."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+class TooNoisy(SystemExit):
+    """The machine did something else meanwhile, so there is nothing to report."""
+
+
+def interleave(contenders: Sequence[Contender], ping: Contender, *, seconds: float, least: int = 15) -> list[Round]:
+    """Rounds of one batch of everybody, for ``seconds``. A round whose PINGs disagree is thrown away."""
+    everybody = [ping, *contenders]
+    for contender in everybody:
+        contender.warm_up()
+    rounds, thrown_away, ends_at = [], 0, time.monotonic() + seconds
+    while time.monotonic() < ends_at:
+        with no_collections():
+            taken = {contender.name: contender.time() for contender in everybody}
+            again = ping.time()
+        if abs(again / taken[ping.name] - 1) <= agreement:
+            taken[ping.name] = (taken[ping.name] + again) / 2
+            rounds.append(taken)
+        else:
+            thrown_away += 1
+    if len(rounds) < least:
+        raise TooNoisy(
+            f"Only {len(rounds)} of {len(rounds) + thrown_away} rounds had two PINGs within {agreement:.0%}: this "
+            "machine is busy with something else. Run it again, with more --seconds, or on another --core."
+        )
+    return rounds
+
+
+def median(rounds: Sequence[Round], figure: Callable[[Round], float]) -> float:
+    """The median over the rounds of a figure that is formed within each."""
+    return statistics.median(map(figure, rounds))
+
+
+def spread(rounds: Sequence[Round], figure: Callable[[Round], float]) -> tuple[float, float]:
+    """Where the middle half of the rounds lies."""
+    quarters = statistics.quantiles(map(figure, rounds), n=4)
+    return quarters[0], quarters[2]
+
+
+def as_json(result: dict[str, Any]) -> str:
+    """The result with the digits that mean something."""
+    return json.dumps(_rounded(result), indent=2)
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _rounded(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(item) for item in value]
+    return float(f"{value:.4g}") if isinstance(value, float) else value

@@ -12,34 +12,37 @@ import json
 import os
 import statistics
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 agreement = 0.05  # how far a round's two PINGs may differ
 batch_seconds = 0.004
-Batch = Callable[[], Iterable[Any]]
+Loop = Callable[[Iterable[Any]], None]
 Round = dict[str, float]
 
 
 @dataclass
 class Contender:
-    """Something to be timed: ``call`` is called with each item that ``batch`` makes, untimed, before the clock starts."""
+    """Something to be timed: ``loop`` does it once for each item of a batch.
+
+    Before the clock starts ``batch`` makes the items and ``before`` does what the timed part shall find done.
+    The loop is the contender's own, so that a call in between doesn't hide what a call of 100 ns costs.
+    """
 
     name: str
-    call: Callable[[Any], Any]
-    batch: Callable[[int], Sequence[Any]] = field(default=lambda size: range(size))
+    loop: Loop
+    batch: Callable[[int], Iterable[Any]] = range
     before: Callable[[], Any] = lambda: None
     size: int = 0
 
     def time(self) -> float:
-        """Microseconds per call in one batch."""
-        items, call = self.batch(self.size), self.call
+        """Microseconds per item of one batch."""
+        items, loop = self.batch(self.size), self.loop
         self.before()
         started = time.perf_counter_ns()
-        for item in items:
-            call(item)
+        loop(items)
         return (time.perf_counter_ns() - started) / self.size / 1000
 
     def warm_up(self) -> None:
@@ -48,6 +51,22 @@ class Contender:
         took = min(self.time() for _ in range(3))
         self.size = max(20, min(2000, int(batch_seconds * 1e6 / took)))
         self.time()
+
+
+def nothing(items: Iterable[Any]) -> None:
+    """What the loop itself costs."""
+    for _ in items:
+        pass
+
+
+def each(call: Callable[[Any], Any]) -> Loop:
+    """A loop that calls ``call`` with each item."""
+
+    def loop(items: Iterable[Any]) -> None:
+        for item in items:
+            call(item)
+
+    return loop
 
 
 def pin(core: int | None = None) -> int | None:
@@ -60,7 +79,7 @@ def pin(core: int | None = None) -> int | None:
 
 
 @contextmanager
-def no_collections() -> Any:
+def no_collections() -> Iterator[None]:
     """No garbage collection while the clock runs; it would hit whichever contender is next."""
     gc.collect()
     gc.disable()

@@ -7,10 +7,11 @@ local RATE_MEAN_MS = 60000
 local PRESENCE_LEAST = 0.001
 
 local flow = redis.call('HMGET', LINE, 'serving_before', 'moved_at', 'invited', 'shown', 'presence', 'hold_until',
-  'gap_from', 'gap_to', 'rate', 'rate_at', 'tokens', 'tokens_at')
+  'gap_from', 'gap_to', 'rate', 'rate_at', 'tokens', 'tokens_at', 'visits')
 local serving_before, moved_at = tonumber(flow[1]) or 0, tonumber(flow[2]) or 0
 local invited, shown, presence = tonumber(flow[3]) or 0, tonumber(flow[4]) or 0, tonumber(flow[5]) or 1
 local hold_until, gap_from, gap_to = tonumber(flow[6]) or 0, tonumber(flow[7]) or 0, tonumber(flow[8]) or 0
+local visits = tonumber(flow[13]) or 0
 local capacity = tonumber(live[1]) or tonumber(ARGV[6])
 local per_minute = tonumber(live[3]) or tonumber(ARGV[10])
 local max_waiting = tonumber(live[4]) or tonumber(ARGV[11])
@@ -101,6 +102,7 @@ local function admit(for_ms)
   local deadline = now + for_ms
   redis.call('ZADD', LEASES, deadline, sid)
   in_use = in_use + 1
+  set('visits', visits + 1)
   rate = rate + 1000 / RATE_MEAN_MS
   set('rate', rate)
   set('rate_at', now)

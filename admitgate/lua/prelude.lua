@@ -7,6 +7,7 @@
 --                                                             shrank, when the expiry was last pushed on
 --               moved_at invited shown presence               the last step: when, how many, how many came; share who do
 --               hold_from hold_until gap_from gap_to elders   after a loss; elders = 1 once a ticket older than `born` came
+--               visits                                        admissions that no 404 took back
 --               rate rate_at tokens tokens_at                 admissions per second (mean of 60 s); admit_per_minute's bucket
 --   leases    zset sid -> deadline; the member '*' never expires: where it is missing, the key was lost
 --   ready     zset sid -> ticket number           seen  zset sid -> deadline of being counted as present
@@ -78,7 +79,7 @@ if not born then
   born = is_known and mark_serving or now * 1000 + clock[2] % 1000
   issued, serving = born, born
   set('born', born)
-  if is_known then set('elders', 1) end
+  if is_known then redis.call('HSET', LINE, 'elders', 1, 'visits', 1) end
 end
 if mark_issued > issued then issued = mark_issued end
 if mark_serving > serving then serving = mark_serving end

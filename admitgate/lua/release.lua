@@ -1,14 +1,17 @@
 -- release(sid, 13 the token's deadline or 0, 14 '1' to forget): a slot or a place in line given back. -> RELEASED | FORGOTTEN
 -- To forget: the application answered 404, so an event that nothing else is known of leaves no keys.
 local token_deadline, is_forgetting = tonumber(ARGV[13]), ARGV[14] == '1'
-in_use = in_use - redis.call('ZREM', LEASES, sid)
+local dropped = redis.call('ZREM', LEASES, sid)
+in_use = in_use - dropped
 present = present - redis.call('ZREM', READY, sid)
 redis.call('ZREM', SEEN, sid)
 if is_forgetting then
-  if in_use == 0 and present == 0 and issued == born and redis.call('ZCARD', RELEASED) == 0 then
+  visits = visits - dropped
+  if visits <= 0 and issued == born then   -- nothing but such visits since it was born: no worker has marks of it
     redis.call('DEL', LINE, LEASES, READY, SEEN, RELEASED)
     return {'FORGOTTEN', 0, now, 0, 0}
   end
+  set('visits', visits)
   return conclude('RELEASED', 0)
 end
 local shown_until = math.max(tonumber(held[1]) or 0, token_deadline)

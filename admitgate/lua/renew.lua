@@ -10,6 +10,7 @@ if not (deadline and deadline > now) then
   local covered_until = math.max(tonumber(hold[2]) or 0, (tonumber(hold[1]) or -lease_ms) + lease_ms)
   if now >= covered_until then start_hold(lease_ms) end
   deadline = token_deadline
+  redis.call('HINCRBY', LINE, 'visits', 1)
 end
 deadline = math.max(deadline, now + give_ms)
 redis.call('ZADD', LEASES, deadline, sid)

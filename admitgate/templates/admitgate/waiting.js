@@ -372,7 +372,8 @@
       refusesCookies: () => navigator.cookieEnabled === false,
     });
     document.addEventListener("visibilitychange", () => document.hidden || visitor.wake());
-    addEventListener("pageshow", () => visitor.wake());
+    // Only a page that comes back from the browser's memory: a new one has just been told all.
+    addEventListener("pageshow", (event) => event.persisted && visitor.wake());
     // A network that comes back brings everybody behind it back in the same instant.
     addEventListener("online", () => visitor.wake(facts.poll.floor));
     each("leave", (form) => form.addEventListener("submit", (event) => {

@@ -13,10 +13,8 @@ class PollPolicy:
     ceiling: float = 30.0
     divisor: float = 10.0
 
-    def seconds(self, expected_wait: float | None) -> float:
+    def seconds(self, expected_wait: float) -> float:
         """The time until the next poll of somebody who expects to wait that long."""
-        if expected_wait is None:
-            return self.floor
         return min(self.ceiling, max(self.floor, expected_wait / self.divisor))
 
 

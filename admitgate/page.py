@@ -76,8 +76,9 @@ class Page:
         try:
             self._load(template)
             self._headers = _headers(map(self._sample, _states), status_url)
-        except (TemplateError, OSError) as error:
-            raise ConfigError([f"template: {template!r} can't be used: {error!r}."]) from error
+        except (TemplateError, OSError, TypeError, ValueError) as error:
+            why = f"{type(error).__name__}: {error}"
+            raise ConfigError([f"template: {template!r} can't be used ({why})."]) from error
 
     def answer(self, visit: Visit, place: Place, set_cookie: str | None = None) -> Answer:
         """The waiting page, or for a program ``application/problem+json`` (RFC 9457)."""
@@ -89,13 +90,13 @@ class Page:
         own = [("Content-Type", kind), ("Retry-After", str(retry_after))]
         return self._complete(visit, self._status_code, own, body, set_cookie)
 
-    def left(self, visit: Visit, event: str, set_cookie: str | None = None) -> Answer:
-        """What whoever left the line is told; ``set_cookie`` takes the ticket off the browser."""
+    def left(self, visit: Visit, event: str) -> Answer:
+        """What whoever left the line is told."""
         if _wants_json(visit):
             kind, body = "application/json", b'{"state":"left"}'
         else:
             kind, body = "text/html; charset=utf-8", self._good_bye(visit, event)
-        return self._complete(visit, 200, [("Content-Type", kind)], body, set_cookie)
+        return self._complete(visit, 200, [("Content-Type", kind)], body)
 
     def _complete(
         self,
@@ -103,7 +104,7 @@ class Page:
         status: int,
         own: list[tuple[str, str]],
         body: bytes,
-        set_cookie: str | None,
+        set_cookie: str | None = None,
     ) -> Answer:
         headers = [*own, *self._headers]
         if set_cookie is not None:
@@ -233,7 +234,7 @@ def wait_form(wait_seconds: tuple[int, int] | None) -> tuple[str, int, int]:
 
 def _wants_json(visit: Visit) -> bool:
     """Is this a program? A page's own fetch says so itself, whatever it accepts."""
-    return visit.header("sec-fetch-dest") == "empty" or _prefers_json(visit.header("accept")[:1000])
+    return visit.header("sec-fetch-dest") == "empty" or _prefers_json(visit.header("accept")[:400])
 
 
 @lru_cache(maxsize=512)

@@ -21,6 +21,7 @@ agreement = 0.05  # how far a round's two PINGs may differ
 batch_seconds = 0.004
 Loop = Callable[[Iterable[Any]], None]
 Round = dict[str, float]
+Figure = Callable[[Round], float]
 
 
 @dataclass
@@ -89,12 +90,29 @@ def no_collections() -> Iterator[None]:
         gc.enable()
 
 
-class TooNoisy(SystemExit):
+class TooNoisy(Exception):
     """The machine did something else meanwhile, so there is nothing to report."""
 
 
-def interleave(contenders: Sequence[Contender], ping: Contender, *, seconds: float, least: int = 15) -> list[Round]:
-    """Rounds of one batch of everybody, for ``seconds``. A round whose PINGs disagree is thrown away."""
+@dataclass(frozen=True)
+class Run:
+    """Microseconds per item for every contender, a mapping for each round that counts."""
+
+    rounds: list[Round]
+    thrown_away: int
+
+    def median(self, figure: Figure) -> float:
+        """The median over the rounds of a figure that is formed within each."""
+        return statistics.median(map(figure, self.rounds))
+
+    def middle_half(self, figure: Figure) -> tuple[float, float]:
+        """Between which values half of the rounds lie."""
+        quarters = statistics.quantiles(map(figure, self.rounds), n=4)
+        return quarters[0], quarters[2]
+
+
+def interleave(contenders: Sequence[Contender], ping: Contender, *, seconds: float, least: int = 15) -> Run:
+    """Rounds of one batch of everybody, for ``seconds``. A round whose two PINGs disagree is thrown away."""
     everybody = [ping, *contenders]
     for contender in everybody:
         contender.warm_up()
@@ -104,8 +122,7 @@ def interleave(contenders: Sequence[Contender], ping: Contender, *, seconds: flo
             taken = {contender.name: contender.time() for contender in everybody}
             again = ping.time()
         if abs(again / taken[ping.name] - 1) <= agreement:
-            taken[ping.name] = (taken[ping.name] + again) / 2
-            rounds.append(taken)
+            rounds.append({**taken, ping.name: (taken[ping.name] + again) / 2})
         else:
             thrown_away += 1
     if len(rounds) < least:
@@ -113,18 +130,7 @@ def interleave(contenders: Sequence[Contender], ping: Contender, *, seconds: flo
             f"Only {len(rounds)} of {len(rounds) + thrown_away} rounds had two PINGs within {agreement:.0%}: this "
             "machine is busy with something else. Run it again, with more --seconds, or on another --core."
         )
-    return rounds
-
-
-def median(rounds: Sequence[Round], figure: Callable[[Round], float]) -> float:
-    """The median over the rounds of a figure that is formed within each."""
-    return statistics.median(map(figure, rounds))
-
-
-def spread(rounds: Sequence[Round], figure: Callable[[Round], float]) -> tuple[float, float]:
-    """Where the middle half of the rounds lies."""
-    quarters = statistics.quantiles(map(figure, rounds), n=4)
-    return quarters[0], quarters[2]
+    return Run(rounds, thrown_away)
 
 
 def as_json(result: dict[str, Any]) -> str:

@@ -120,6 +120,8 @@ const positions = [
   ["a gap ahead counts for nobody", { gap: [BORN + 100, BORN + 300] }, 500, 300],
   ["a gap behind the visitor", { gap: [BORN + 500, BORN + 700] }, 500, 500],
   ["a gap that was crossed", { serving: BORN + 300, gap: [BORN + 100, BORN + 300] }, 500, 200],
+  ["a gap that is half crossed",
+    { serving: BORN + 200, gap: [BORN + 100, BORN + 300] }, 500, 200],
   ["a gap right before the visitor", { gap: [BORN + 299, BORN + 499] }, 500, 300],
   ["a gap right behind those being served", { gap: [BORN, BORN + 200] }, 500, 300],
 ];
@@ -243,7 +245,7 @@ test("the operator's message and the wait follow the status", async () => {
   const tab = await started({}, answers);
   await tab.pass(6);
   assert.equal(tab.view.message, "Row A is sold out");
-  assert.deepEqual(tab.view.wait, [75, 150]);
+  assert.deepEqual(tab.view.wait, [70, 151]);
 });
 
 for (const state of ["hold", "paused", "closed"]) {

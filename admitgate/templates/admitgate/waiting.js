@@ -33,16 +33,18 @@
   // Numbers in the gap were never given to anybody.
   function numbersAhead(line, number) {
     const gap = line.gap;
-    const isAcross = gap !== null && line.serving <= gap[0] && number > gap[1];
-    return number - line.serving - (isAcross ? gap[1] - gap[0] : 0);
+    const isAcross = gap !== null && number > gap[1];
+    const missing = isAcross ? Math.max(0, gap[1] - Math.max(gap[0], line.serving)) : 0;
+    return number - line.serving - missing;
   }
 
   const positionOf = (line, number) => Math.max(1, numbersAhead(line, number) + line.ready);
 
+  // The same range as in gate.py, so that the first figures a visitor sees agree with the next.
   function waitOf(line, position) {
     if (position === null || line.admitted_per_minute === 0) return null;
     const seconds = (position * 60) / line.admitted_per_minute;
-    return [Math.round(seconds * 0.75), Math.round(seconds * 1.5)];
+    return [Math.floor(seconds * 0.7), Math.floor(seconds * 1.5) + 1];
   }
 
   // Until the line has moved nobody knows its speed. Taking one person a second, those in front

@@ -221,7 +221,7 @@ class Gate:
         )
         is_invited = number <= snapshot.serving
         state = "hold" if snapshot.hold_left_ms else "ready" if is_invited else "waiting"
-        # Nobody knows the pace of a line that has not moved yet; one a second keeps a crowd from asking at once.
+        # A line that has not moved has no pace yet: one a second keeps a crowd from asking all at once.
         poll = snapshot.poll_ms / 1000 if is_invited else self._config.poll.seconds(expected or position)
         return Place(
             event,

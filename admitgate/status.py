@@ -7,7 +7,6 @@ memory, which is refreshed by at most one caller a second. Only check-in and lea
 from __future__ import annotations
 
 import json
-from http import HTTPStatus
 from typing import Any
 
 from . import counter
@@ -152,14 +151,12 @@ def _place(place: Place) -> dict[str, Any]:
         "state": place.state,
         "position": place.position,
         "poll": place.poll_seconds,
-        "serving": place.serving,
+        "message": place.message,
     }
 
 
 def _json(status: int, body: dict[str, Any], *headers: tuple[str, str]) -> Answer:
-    if status >= 400 and "state" not in body:
-        body = {"status": status, **body} if "title" in body else body
     encoded = json.dumps(body, separators=(",", ":")).encode()
     kind = ("Content-Type", "application/json; charset=utf-8")
     length = ("Content-Length", str(len(encoded)))
-    return Answer(HTTPStatus(status).value, (kind, length, _nosniff, *headers), encoded)
+    return Answer(status, (kind, length, _nosniff, *headers), encoded)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NoReturn
 
 import click
@@ -52,15 +54,14 @@ def demo(*, capacity: int, lease_seconds: int, crowd: int, port: int, site: str)
     The shop is one of the example sites, under gunicorn with two workers. It has a private Redis,
     unless ADMITGATE_REDIS_URL names another.
     """
-    signal.signal(signal.SIGTERM, _interrupt)
+    chosen = SITES[site]
     try:
-        with open_shop(
-            SITES[site], port=port, capacity=capacity, lease_seconds=lease_seconds, crowd=crowd
-        ) as shop:
+        with (
+            _ended_by_signals(),
+            open_shop(chosen, port=port, capacity=capacity, lease_seconds=lease_seconds, crowd=crowd) as shop,
+        ):
             click.echo(f"The {site} shop is open at {shop.address} and Ctrl-C closes it.")
             _watch(shop)
-    except KeyboardInterrupt:
-        click.echo("\nThe shop is closed.")
     except AdmitgateError as error:
         raise click.ClickException(str(error)) from error
 
@@ -73,6 +74,19 @@ def _watch(shop: Shop) -> NoReturn:
             line.take(shop.status(line.event))
         show(lines)
         time.sleep(redraw_seconds)
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Ctrl-C and kill end the block in order. Said explicitly, as a shell's background jobs ignore Ctrl-C."""
+    before = {number: signal.signal(number, _interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    except KeyboardInterrupt:
+        click.echo("\nThe shop is closed.")
+    finally:
+        for number, respond in before.items():
+            signal.signal(number, respond)
 
 
 def _interrupt(*_: object) -> NoReturn:

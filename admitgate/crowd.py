@@ -29,8 +29,8 @@ from ._version import __version__
 
 requests_per_second = 40
 timeout_seconds = 10
-share_that_pays = 0.95
-share_that_leaves_at_a_poll = 0.01
+share_that_pays = 0.97
+share_with_patience = 0.85
 
 _place_on_page = re.compile(r'<script type="application/json" id="admitgate">(.*?)</script>', re.S)
 _hidden_fields = re.compile(r'<input type="hidden" name="([^"]+)" value="([^"]*)"')
@@ -74,7 +74,7 @@ def visitor(browser: Browser, event: str, dice: random.Random) -> Pauses:
             return
         status, page = browser.ask(checkout)
     if status == 200:
-        yield dice.uniform(3, 9)  # fills in the form
+        yield dice.uniform(2, 6)  # fills in the form
         if dice.random() < share_that_pays:
             browser.ask(checkout, form=_filled_in(page, dice))
 
@@ -82,8 +82,10 @@ def visitor(browser: Browser, event: str, dice: random.Random) -> Pauses:
 def _wait(browser: Browser, page: dict[str, Any], dice: random.Random) -> Generator[float, None, bool]:
     """Ask as the page's script does. True when it is time to go in, False for a change of mind."""
     urls, number = page["facts"]["urls"], page["place"]["number"]
+    is_patient = dice.random() < share_with_patience
+    leaves_at = float("inf") if is_patient else time.monotonic() + dice.uniform(10, 240)
     yield dice.uniform(1, 3)
-    while dice.random() > share_that_leaves_at_a_poll:
+    while time.monotonic() < leaves_at:
         line = browser.ask_json(urls["status"])
         pause = _poll_seconds(line, number)
         if number is not None and number <= line["serving"]:

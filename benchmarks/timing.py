@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from typing import Any
 
 agreement = 0.05  # how far a round's two PINGs may differ
-batch_seconds = 0.004
+pieces = 5  # of a batch, whose median counts: an interruption spoils one of them
+piece_seconds = 0.001
 Loop = Callable[[Iterable[Any]], None]
 Round = dict[str, float]
 Figure = Callable[[Round], float]
@@ -39,18 +40,20 @@ class Contender:
     size: int = 0
 
     def time(self) -> float:
-        """Microseconds per item of one batch."""
-        items, loop = self.batch(self.size), self.loop
+        """Microseconds per item, in the median piece of one batch."""
+        items, loop, taken = list(self.batch(self.size * pieces)), self.loop, []
         self.before()
-        started = time.perf_counter_ns()
-        loop(items)
-        return (time.perf_counter_ns() - started) / self.size / 1000
+        for start in range(0, len(items), self.size):
+            piece = items[start : start + self.size]
+            started = time.perf_counter_ns()
+            loop(piece)
+            taken.append(time.perf_counter_ns() - started)
+        return statistics.median(taken) / self.size / 1000
 
     def warm_up(self) -> None:
-        """Fill every memory on the way, then choose a batch's size by what a call takes."""
-        self.size = 20
-        took = min(self.time() for _ in range(3))
-        self.size = max(20, min(2000, int(batch_seconds * 1e6 / took)))
+        """Fill every memory on the way, then choose a piece's size by what an item takes."""
+        self.size = 10
+        self.size = max(10, min(1000, int(piece_seconds * 1e6 / self.time())))
         self.time()
 
 

@@ -39,7 +39,7 @@ CHECKOUT_RULE = {
 JSON = {"Accept": "application/json"}
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
-_rule_options = {option.name for option in fields(Rule)} - {"_"}
+_rule_options = {option.name for option in fields(Rule)} - {"_", "on_outage"}
 _now = "(function() local us = tonumber(redis.call('GET', 'clock:us')); return {math.floor(us / 1000000), us % 1000000} end)()"
 
 InputStream.readlines = lambda self, hint=-1: list(self)  # PEP 3333 has it, and the other validator asks for it

@@ -67,7 +67,7 @@ class Demo:
 
 
 @contextmanager
-def running(port: int, *options: str) -> Iterator[Demo]:
+def running(port: int, *options: str, before: Callable[[], object] | None = None) -> Iterator[Demo]:
     with tempfile.TemporaryDirectory(dir="/tmp") as folder:
         process = subprocess.Popen(
             [sys.executable, "-m", "admitgate", "demo", "--port", str(port), *options],
@@ -75,6 +75,7 @@ def running(port: int, *options: str) -> Iterator[Demo]:
             stdout=subprocess.PIPE,
             text=True,
             cwd=here,
+            preexec_fn=before,
         )
         demo = Demo(process, port, Path(folder))
         with process:
@@ -145,6 +146,19 @@ def test_however_it_ends_nothing_is_left(number: int, status: int, free_port: in
         demo.process.send_signal(number)
         assert demo.process.wait(15) == status
         until(demo.leaves_nothing, seconds=15)
+
+
+@pytest.mark.slow
+def test_ctrl_c_reaches_a_background_job_of_a_script(free_port: int) -> None:
+    """A shell without job control starts those with SIGINT ignored."""
+
+    def ignore_ctrl_c() -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    with running(free_port, "--site", "wsgi", before=ignore_ctrl_c) as demo:
+        demo.first_line()
+        demo.process.send_signal(signal.SIGINT)
+        assert demo.process.wait(15) == 0
 
 
 def test_a_port_in_use_is_one_sentence_with_the_cure() -> None:

@@ -1,0 +1,237 @@
+"""Which paths come under which rule and event, however oddly they are written."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from admitgate.rules import OURS, Rule, Rules, canonical, cookie_name, event_name, event_slug, slug_event
+
+CHECKOUT = "/events/<event>/checkout"
+
+
+def event_of(path: str, *rules: Rule, **options: Any) -> str | None:
+    """The event that gates a path."""
+    match = Rules(rules or [Rule(CHECKOUT, capacity=1)], **options).match(path)
+    return match.event if match and match.is_gated else None
+
+
+@pytest.mark.parametrize(
+    ("path", "event"),
+    [
+        pytest.param("/events/gala/checkout", "gala", id="the path itself"),
+        pytest.param("/events/gala/checkout/", "gala", id="with a slash behind"),
+        pytest.param("/events/gala/checkout/pay/1", "gala", id="everything below it"),
+        pytest.param("/events/gala/checkout.css", None, id="a file beside it is not below it"),
+        pytest.param("/events/gala/checkoutx", None, id="a longer word is another path"),
+        pytest.param("/events/gala/check", None, id="a shorter word too"),
+        pytest.param("/events/gala", None, id="what is above it"),
+        pytest.param("/events/checkout", None, id="a placeholder is never empty"),
+        pytest.param("/x/events/gala/checkout", None, id="a path that only ends like it"),
+        pytest.param("/", None, id="the root"),
+        pytest.param("", None, id="nothing"),
+    ],
+)
+def test_a_rule_stands_for_its_path_and_everything_below(path: str, event: str | None) -> None:
+    """A segment at a time."""
+    assert event_of(path) == event
+
+
+ODD = [
+    pytest.param("//events/gala/checkout", id="two slashes in front"),
+    pytest.param("events/gala/checkout", id="no slash in front"),
+    pytest.param("/events//gala/checkout", id="two slashes inside"),
+    pytest.param("/events/gala/checkout//", id="two slashes behind"),
+    pytest.param("/./events/gala/checkout", id="a dot in front"),
+    pytest.param("/events/gala/./checkout", id="a dot inside"),
+    pytest.param("/events/gala/checkout/.", id="a dot behind"),
+    pytest.param("/x/../events/gala/checkout", id="up and down again"),
+    pytest.param("/../events/gala/checkout", id="above the root"),
+    pytest.param("/events/gala/x/../checkout", id="up and down inside"),
+    pytest.param("/events/gala/checkout;a=b", id="a parameter behind"),
+    pytest.param("/Events/gala/Checkout", id="capitals"),
+    pytest.param("/EVENTS/gala/CHECKOUT/pay", id="capitals above"),
+    pytest.param("/events%2fgala%2fcheckout", id="encoded slashes"),
+    pytest.param("/events/gala/%63heckout", id="an encoded letter"),
+    pytest.param("/events/gala/%2563heckout", id="encoded twice"),
+    pytest.param("/events/gala/%252563heckout", id="encoded three times"),
+    pytest.param("/events\\gala\\checkout", id="backslashes"),
+    pytest.param("/events/gala/checkout ", id="a space behind"),
+    pytest.param("/events/gala/checkout\t", id="a tab behind"),
+    pytest.param("/events/gala/checkout\x00", id="NUL behind"),
+    pytest.param("/events/gala/check\x00out", id="NUL inside"),
+    pytest.param("/events/gala/checkout\n", id="a newline behind"),
+    pytest.param("/events/gala/checkout%0d%0a", id="an encoded newline"),
+    pytest.param("\\\\events\\gala\\checkout", id="two backslashes in front"),
+]
+
+
+@pytest.mark.parametrize("path", ODD)
+def test_an_odd_path_is_no_way_round(path: str) -> None:
+    """Some router or proxy reads each of these as the check-out."""
+    assert event_of(path) == "gala"
+
+
+def test_a_parameter_inside_is_gated_under_the_name_the_application_sees() -> None:
+    """Python's routers leave it in the placeholder's value, so it is another event to the application too."""
+    assert event_of("/events/gala;a=b/checkout") == "gala;a=b"
+
+
+@pytest.mark.parametrize("path", ODD)
+def test_an_odd_path_is_no_exemption(path: str) -> None:
+    """An exemption is for the path as it is written in the settings."""
+    odd = path.replace("gala", "x/../gala", 1)
+    assert event_of(odd, exempt=["/events/x"]) == "gala"
+
+
+def test_the_first_rule_that_matches_wins() -> None:
+    """So a special event can stand before the general rule."""
+    rules = [Rule("/events/gala/checkout", capacity=1, event="special"), Rule(CHECKOUT, capacity=2)]
+    assert event_of("/events/gala/checkout", *rules) == "special"
+    assert event_of("/events/opera/checkout", *rules) == "opera"
+    assert event_of("/events/gala/checkout", *reversed(rules)) == "gala"
+
+
+@pytest.mark.parametrize(
+    ("rule", "path", "event"),
+    [
+        pytest.param(Rule(CHECKOUT, capacity=1), "/events/gala/checkout", "gala", id="the placeholder's value"),
+        pytest.param(Rule("/checkout", capacity=1), "/checkout/pay", "checkout", id="else the path"),
+        pytest.param(Rule("/", capacity=1), "/any/thing", "/", id="the whole site"),
+        pytest.param(
+            Rule("/<city>/<event>/buy", capacity=1), "/bonn/gala/buy", "bonn/gala", id="several placeholders"
+        ),
+        pytest.param(
+            Rule("/<city>/<event>/buy", capacity=1, event="{event}"), "/bonn/gala/buy", "gala", id="a template"
+        ),
+        pytest.param(
+            Rule("/<event>/buy", capacity=1, event="all"), "/gala/buy", "all", id="a template without names"
+        ),
+        pytest.param(Rule("/e/<int:id>/buy", capacity=1), "/e/007/buy", "7", id="a converter's value"),
+        pytest.param(Rule("/e/<int:id>/buy", capacity=1), "/e/x/buy", None, id="a converter that refuses"),
+        pytest.param(
+            Rule("/e/<any(a,b):name>/buy", capacity=1), "/e/b/buy", "b", id="a converter with arguments"
+        ),
+    ],
+)
+def test_the_event_of_a_path(rule: Rule, path: str, event: str | None) -> None:
+    """From the template, by default the placeholders' values."""
+    assert event_of(path, rule) == event
+
+
+def test_below_the_mount_is_ours() -> None:
+    """Whatever rules say of it."""
+    rules = Rules([Rule("/", capacity=1)], mount="/queue/")
+    assert rules.match("/queue/status/gala") is OURS
+    assert rules.match("/queue/") is OURS
+    assert rules.match("/queue") is not OURS
+    assert rules.match("/queues/") is not OURS
+
+
+def test_a_rule_that_is_off_matches_nothing() -> None:
+    """The next one may."""
+    off = Rule(CHECKOUT, capacity=1, mode="off")
+    assert event_of("/events/gala/checkout", off) is None
+    assert event_of("/events/gala/checkout", off, Rule("/events", capacity=1)) == "events"
+
+
+def test_a_path_can_be_gated_and_release() -> None:
+    """The last step of the check-out itself."""
+    rules = Rules([Rule(CHECKOUT, capacity=1, release_on=f"{CHECKOUT}/done")])
+    done, step = rules.match("/events/gala/checkout/done"), rules.match("/events/gala/checkout/pay")
+    assert done is not None
+    assert step is not None
+    assert (done.is_gated, done.is_releasing) == (True, True)
+    assert (step.is_gated, step.is_releasing) == (True, False)
+
+
+def test_another_events_gate_is_not_left_by_this_ones_path() -> None:
+    """A rule's release_on gives back that rule's slots only."""
+    rules = Rules([Rule("/a", capacity=1, release_on="/b/done"), Rule("/b", capacity=1)])
+    match = rules.match("/b/done")
+    assert match is not None
+    assert (match.event, match.is_gated, match.is_releasing) == ("b", True, False)
+
+
+def test_release_paths_are_taken_as_written() -> None:
+    """An odd path must not give a slot back: nobody but the visitor would notice."""
+    rules = Rules([Rule(CHECKOUT, capacity=1, release_on="/events/<event>/thanks")])
+    match = rules.match("/events/gala/thanks")
+    assert match is not None
+    assert (match.event, match.is_gated, match.is_releasing) == ("gala", False, True)
+    assert rules.match("/x/../events/gala/thanks") is None
+
+
+def test_an_event_finds_its_rule() -> None:
+    """For requests that name an event and not a path."""
+    rules = Rules([Rule("/vip/<event>", capacity=1, event="vip-{event}"), Rule(CHECKOUT, capacity=2)])
+    assert [rules.of_event(event).rule.capacity for event in ("vip-gala", "gala")] == [1, 2]  # type: ignore[union-attr]
+    assert Rules([Rule("/checkout", capacity=1)]).of_event("gala") is None
+
+
+@pytest.mark.parametrize(
+    "event", ["x" * 121, "a\nb", "\x00", "\u202egala", "", "x" * 10_000], ids=lambda event: ascii(event)[:12]
+)
+def test_an_event_no_path_can_have_has_no_rule(event: str) -> None:
+    """Its name is longer than any that a path gives, or not printable."""
+    assert Rules([Rule(CHECKOUT, capacity=1)]).of_event(event) is None
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "a\nb", "a\x00b", "\u202eevil", "\ud800"], ids=lambda name: ascii(name)[:12])
+def test_an_event_from_a_path_is_short_and_printable(name: str) -> None:
+    """It goes into logs, pages and Redis: what isn't so is cut, and told apart by its digest."""
+    event = event_name("{event}", {"event": name})
+    assert len(event) <= 120
+    assert event.isprintable()
+    assert event != event_name("{event}", {"event": name + "x"})
+    assert Rules([Rule(CHECKOUT, capacity=1)]).of_event(event) is not None
+
+
+def test_what_is_remembered_is_bounded() -> None:
+    """In number and in length: a worker's memory is no attacker's store."""
+    rules = Rules([Rule(CHECKOUT, capacity=1)])
+    for number in range(10_050):
+        rules.match(f"/p/{number}")
+    long = f"/events/{'x' * 5000}/checkout"
+    assert rules.match(long) is not None
+    assert len(rules._known) <= 10_000
+    assert long not in rules._known
+
+
+def test_a_long_path_takes_no_long_time() -> None:
+    """A hundred kilobytes of anything: no pattern here backtracks. (It would take hours.)"""
+    rules = Rules([Rule("/<a>/<b>/<c>/checkout", capacity=1), Rule("/<path:rest>/buy", capacity=1)])
+    for piece in ("/", "/a", "/..", ";a", "%25", "\\", " ", "a", "/checkout", "%2e%2e/"):
+        rules.match(piece * (100_000 // len(piece)))
+
+
+@given(st.text(max_size=300))
+def test_no_text_is_too_odd_to_match(path: str) -> None:
+    """Any text has a canonical form, which is its own; matching never raises."""
+    assert canonical(canonical(path)).startswith("/")
+    Rules([Rule(CHECKOUT, capacity=1)]).match(path)
+
+
+@given(st.text(min_size=1, max_size=100))
+def test_a_slug_is_one_plain_segment_that_leads_back(event: str) -> None:
+    """No proxy will normalise it into something else."""
+    event = event_name("{event}", {"event": event})
+    slug = event_slug(event)
+    assert slug_event(slug) == event
+    assert all(char.isascii() and (char.isalnum() or char in "_.-~") for char in slug)
+    assert slug not in (".", "..")
+
+
+@given(st.text(max_size=60))
+def test_no_slug_is_too_odd_to_read(slug: str) -> None:
+    """What isn't one of ours is taken as a name."""
+    slug_event(slug), slug_event("~" + slug)
+
+
+def test_a_cookies_name_is_one_whatever_the_event() -> None:
+    """Letters, digits and an underscore."""
+    assert cookie_name("admitgate", "a;b=c\r\n").replace("_", "").isalnum()
+    assert cookie_name("admitgate", "a") != cookie_name("admitgate", "b")

@@ -26,6 +26,7 @@ from urllib.request import HTTPCookieProcessor, ProxyHandler, Request, build_ope
 import click
 
 from ._version import __version__
+from .decision import PollPolicy
 
 requests_per_second = 40
 timeout_seconds = 10
@@ -102,13 +103,12 @@ def _wait(browser: Browser, page: dict[str, Any], dice: random.Random) -> Genera
 
 
 def _poll_seconds(line: dict[str, Any], number: int | None) -> float:
-    poll = line["poll"]
     ahead = 0 if number is None else number - line["serving"]
-    if ahead <= 2 * line["step"]:
-        return float(poll["floor"])
     per_second = line["admitted_per_minute"] / 60 or 1
     wait_seconds = (ahead + line["ready"]) / per_second
-    return float(min(poll["ceiling"], max(poll["floor"], wait_seconds / poll["divisor"])))
+    return PollPolicy(**line["poll"]).seconds(
+        wait_seconds, ahead=ahead, step=line["step"], grace=line["grace"]
+    )
 
 
 def _filled_in(page: str, dice: random.Random) -> dict[str, str]:

@@ -4,18 +4,40 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+STEP_MOST = 2000  # as in flow.lua: the line moves on by this many at most, at most once in a grace,
+STEP_GROWTH = 4  # and by this much more than the last time
+_late_seconds = 2.0  # a shared answer may be this old when it is read
+_jitter = 1.2
+
 
 @dataclass(frozen=True, slots=True)
 class PollPolicy:
-    """How often a waiting page asks: ``clamp(floor, ceiling, expected wait / divisor)``, in seconds."""
+    """How often a waiting page asks: ``clamp(floor, ceiling, expected wait / divisor)``, in seconds.
+
+    But never so seldom that somebody could be called and miss the grace. ``waiting.js`` reckons the same.
+    """
 
     floor: float = 2.0
     ceiling: float = 30.0
     divisor: float = 10.0
 
-    def seconds(self, expected_wait: float) -> float:
-        """The time until the next poll of somebody who expects to wait that long."""
-        return min(self.ceiling, max(self.floor, expected_wait / self.divisor))
+    def seconds(self, expected_wait: float, *, ahead: int, step: int, grace: float) -> float:
+        """The time until the next poll of somebody who is called once ``ahead`` more numbers were.
+
+        ``step`` is the most that the next move of the line may call, ``grace`` the seconds between moves.
+        """
+        latest = (moves_to(ahead, step) * grace - _late_seconds) / _jitter
+        return max(self.floor, min(self.ceiling, expected_wait / self.divisor, latest))
+
+
+def moves_to(ahead: int, step: int) -> int:
+    """How many moves of the line, each as large as it may be, call a number so far ahead (up to 200)."""
+    moves = reach = 0
+    while reach < ahead and moves < 200:
+        reach += step
+        step = max(1, min(STEP_MOST, step * STEP_GROWTH))
+        moves += 1
+    return moves
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from .counter import Call, Reply
 from .decision import Place, Wait
 from .errors import BadToken, Outage
 from .memory import EventMemory, Memories, Snapshot, monotonic
+from .places import place_in_line
 from .rules import Match, Rule
 from .tokens import Lease, Ticket, Token, Tokens, new_sid
 from .visit import Visit
@@ -72,13 +73,13 @@ class Gate:
         elif isinstance(token, Ticket):
             snapshot = memory.fresh_snapshot()
             if snapshot and token.number > snapshot.serving:
-                return _wait(visit, self.place(event, snapshot, token.number))
+                return _wait(visit, self._place(match, snapshot, token.number))
             if not is_prefetch(visit):
                 reply = yield counter.check_in(rule, event, token, is_claim=False)
                 if reply.verdict == "ADMIT":
                     return self.admission(match, token.sid, reply)
                 if reply.verdict != "GONE":
-                    return _wait(visit, self.place_of_reply(event, token.number, reply))
+                    return _wait(visit, self.place_of_reply(match, token.number, reply))
         if is_prefetch(visit):
             return _wait(visit, Place(event, "prefetch"))
         return (yield from self._join(visit, match))
@@ -93,7 +94,7 @@ class Gate:
             message, poll = reply.snapshot.message, self._config.poll.ceiling
             return _wait(visit, Place(match.event, "full", message=message, poll_seconds=poll))
         ticket = self.tokens.write(match.event, Ticket(sid, reply.value, reply.now_ms))
-        return _wait(visit, self.place(match.event, reply.snapshot, reply.value), ticket)
+        return _wait(visit, self._place(match, reply.snapshot, reply.value), ticket)
 
     def _passes(self, visit: Visit, rule: Rule) -> bool:
         """True for requests that a rule doesn't mean: other methods, CORS pre-flights, exempt visitors.
@@ -205,42 +206,14 @@ class Gate:
         lease = Lease(sid, reply.value, 0 if is_claim else reply.now_ms + third)
         return Admission(match, lease, is_first=is_first, set_cookie=self.tokens.write(match.event, lease))
 
-    def place_of_reply(self, event: str, number: int, reply: Reply) -> Place:
+    def place_of_reply(self, match: Match, number: int, reply: Reply) -> Place:
         """Where a visitor stands who was told READY or WAIT."""
         assert reply.snapshot is not None
         rank = reply.value if reply.verdict == "READY" else None
-        return self.place(event, reply.snapshot, number, rank)
+        return self._place(match, reply.snapshot, number, rank)
 
-    def place(self, event: str, snapshot: Snapshot, number: int, rank: int | None = None) -> Place:
-        """Where the holder of ``number`` stands: behind those who are present and those not yet invited."""
-        if rank is None:
-            rank = max(0, number - snapshot.serving - _gap_between(snapshot, number) - 1) + snapshot.present
-        position = rank + 1
-        expected = (
-            position / snapshot.admitted_per_minute * 60 if snapshot.admitted_per_minute >= 0.1 else None
-        )
-        is_invited = number <= snapshot.serving
-        state = "hold" if snapshot.hold_left_ms else "ready" if is_invited else "waiting"
-        # A line that has not moved has no pace yet: one a second keeps a crowd from asking all at once.
-        poll = snapshot.poll_ms / 1000 if is_invited else self._config.poll.seconds(expected or position)
-        return Place(
-            event,
-            state,
-            number=number,
-            position=position,
-            is_about=not is_invited,
-            wait_seconds=None if expected is None else (int(expected * 0.7), int(expected * 1.5) + 1),
-            serving=snapshot.serving,
-            issued=snapshot.issued,
-            message=snapshot.message,
-            poll_seconds=poll,
-        )
-
-
-def _gap_between(snapshot: Snapshot, number: int) -> int:
-    """How many numbers between serving and ``number`` were left out after a loss."""
-    start, end = max(snapshot.gap_from, snapshot.serving), min(snapshot.gap_to, number)
-    return end - start if end == snapshot.gap_to and end > start else 0
+    def _place(self, match: Match, snapshot: Snapshot, number: int, rank: int | None = None) -> Place:
+        return place_in_line(match.rule, match.event, snapshot, number, rank, self._config.poll)
 
 
 def _wait(visit: Visit, place: Place, set_cookie: str | None = None) -> Wait:

@@ -83,6 +83,7 @@ class Status:
             "admitted_per_minute": round(known.admitted_per_minute, 1),
             "message": known.message,
             "step": known.step,
+            "grace": match.rule.grace_seconds,
             "gap": [known.gap_from, known.gap_to] if known.gap_to > known.serving else None,
             "poll": {"floor": poll.floor, "ceiling": poll.ceiling, "divisor": poll.divisor},
             "updated": self._memories.of(match.event).now_ms(),
@@ -109,7 +110,7 @@ class Status:
         if isinstance(token, Lease) or reply.verdict == "GONE":
             gone = ("Set-Cookie", set_cookie(self._config, visit, match, ""))
             return _json(410, {"state": "gone"}, gone, _no_store)
-        return _json(200, _place(self._gate.place_of_reply(match.event, token.number, reply)), _no_store)
+        return _json(200, _place(self._gate.place_of_reply(match, token.number, reply)), _no_store)
 
     def _leave(self, visit: Visit, match: Match) -> Steps[Answer]:
         if is_from_elsewhere(visit):

@@ -109,8 +109,8 @@ class Site:
 
     def show(self, cookies: str, path: str = CHECKOUT, **options: Any) -> TestResponse:
         """The answer to a visitor whose Cookie header reads exactly so."""
-        headers = {"Cookie": cookies, **options.pop("headers", {})}
-        return Browser(self.app, use_cookies=False).open(path, headers=headers, **options)
+        environ = {"HTTP_COOKIE": cookies, **options.pop("environ_overrides", {})}
+        return Browser(self.app, use_cookies=False).open(path, environ_overrides=environ, **options)
 
     def is_in(self, browser: Browser | None = None, path: str = CHECKOUT) -> bool:
         """Does the visitor see the check-out?"""

@@ -264,11 +264,13 @@ class Visitor:
 
     def pause(self, line: Snapshot | None) -> float:
         """How long the page waits before it asks the shared status again."""
-        if line is None or self.is_patient or self.number - line.serving <= 2 * line.step:
+        if line is None or self.is_patient:
             return self.poll.floor
-        per_second = line.admitted_per_minute / 60 or 1
-        ahead = self.number - line.serving - (line.gap_to - line.gap_from if self.number > line.gap_to else 0)
-        return self.poll.seconds((ahead + line.present) / per_second)
+        gap = line.gap_to - line.gap_from if line.serving <= line.gap_from < self.number else 0
+        ahead = self.number - line.serving - gap
+        expected_wait = (ahead + line.present) / (line.admitted_per_minute / 60 or 1)
+        grace_seconds = self.worker.rule.grace_seconds
+        return self.poll.seconds(expected_wait, ahead=ahead, step=line.step, grace=grace_seconds)
 
 
 def _poll_seconds(reply: Reply) -> float:

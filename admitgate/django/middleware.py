@@ -74,6 +74,7 @@ def visit_of(request: HttpRequest) -> Visit:
 def response_of(answer: Answer) -> HttpResponse:
     """The Django response of an Answer."""
     response = HttpResponse(answer.body, status=answer.status)
+    response._has_been_logged = True  # type: ignore[attr-defined]  # or Django mails the admins about each 503
     for name, value in answer.headers:
         _add(response, name, value)
     return response

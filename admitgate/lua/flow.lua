@@ -2,12 +2,12 @@
 
 local PURGE_MOST = 100             -- members dropped per call, so that no call is long
 local POLLS_PER_SECOND = 200       -- what the ready may ask of the servers, all together
-local READY_LEAST, STEP_MOST = 16, 2000
-local RATE_MEAN_MS = 60000
+local READY_LEAST, STEP_MOST, STEP_GROWTH = 16, 2000, 4
+local RATE_MEAN_MS, RATE_LEAST_MS = 60000, 10000
 local PRESENCE_LEAST = 0.001
 
 local flow = redis.call('HMGET', LINE, 'serving_before', 'moved_at', 'invited', 'shown', 'presence', 'hold_until',
-  'gap_from', 'gap_to', 'rate', 'rate_at', 'tokens', 'tokens_at', 'visits')
+  'gap_from', 'gap_to', 'rate', 'rate_at', 'tokens', 'tokens_at', 'visits', 'rate_from')
 local serving_before, moved_at = tonumber(flow[1]) or 0, tonumber(flow[2]) or 0
 local invited, shown, presence = tonumber(flow[3]) or 0, tonumber(flow[4]) or 0, tonumber(flow[5]) or 1
 local hold_until, gap_from, gap_to = tonumber(flow[6]) or 0, tonumber(flow[7]) or 0, tonumber(flow[8]) or 0
@@ -47,7 +47,9 @@ if in_use + present >= capacity or sid == '' then   -- below that the expired ar
   if #gone > 0 then in_use = in_use - redis.call('ZREM', LEASES, unpack(gone)) end
 end
 
-local rate = (tonumber(flow[9]) or 0) * math.exp(((tonumber(flow[10]) or 0) - now) / RATE_MEAN_MS)
+local recent = (tonumber(flow[9]) or 0) * math.exp(((tonumber(flow[10]) or 0) - now) / RATE_MEAN_MS)
+local rated_ms = math.max(RATE_LEAST_MS, now - (tonumber(flow[14]) or born / 1000))
+local rate = recent / (1 - math.exp(-rated_ms / RATE_MEAN_MS))   -- a mean that began a moment ago is not a low one
 local tokens = math.huge
 if per_minute > 0 then
   local burst = math.max(1, per_minute / 12)       -- five seconds' worth: what comes due between two polls is not lost
@@ -78,7 +80,7 @@ local function advance()
   if holding or serving >= issued or not is_grace_over or present >= ready_size / 2 then return end
   if invited >= READY_LEAST / 2 then               -- fewer tell nothing about how many come when they are called
     local share = math.min(1, shown / invited)
-    if shown == 0 then presence = presence / 4
+    if shown == 0 then presence = presence / STEP_GROWTH
     elseif share < 0.25 then presence = presence / 2
     else presence = (presence + share) / 2 end
     presence = math.max(PRESENCE_LEAST, presence)
@@ -103,8 +105,7 @@ local function admit(for_ms)
   redis.call('ZADD', LEASES, deadline, sid)
   in_use = in_use + 1
   set('visits', visits + 1)
-  rate = rate + 1000 / RATE_MEAN_MS
-  set('rate', rate)
+  set('rate', recent + 1000 / RATE_MEAN_MS)
   set('rate_at', now)
   if per_minute > 0 then
     set('tokens', tokens - 1)
@@ -114,7 +115,9 @@ local function admit(for_ms)
 end
 
 -- {…, present, in use, capacity, waiting, admissions per 1000 minutes, gap from, gap to, hold left, step, poll, message}
+-- The step is the largest that the next move can take: whoever is within it should look now and then.
 local function conclude(verdict, value)
+  local step = math.min(STEP_MOST, math.ceil(ready_size / math.max(PRESENCE_LEAST, presence / STEP_GROWTH)))
   return finish(verdict, value, present, in_use, capacity, waiting(), math.floor(rate * 60000), gap_from, gap_to,
-    holding and math.max(hold_until - now, 1) or 0, invited, poll_ms, live[5] or '')
+    holding and math.max(hold_until - now, 1) or 0, step, poll_ms, live[5] or '')
 end

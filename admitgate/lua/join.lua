@@ -6,6 +6,10 @@ if serving >= issued and present == 0 and is_grace_over and room() > 0 then
   return conclude('ADMIT', admit(lease_ms))
 end
 if max_waiting >= 0 and waiting() >= max_waiting then return conclude('FULL', 0) end
+if waiting() == 0 then             -- a line forms: from now on its pace is that of slots which come free
+  set('rate', 0)
+  set('rate_from', now)
+end
 issued = issued + 1
 local number = issued
 advance()

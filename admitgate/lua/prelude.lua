@@ -8,7 +8,8 @@
 --               moved_at invited shown presence               the last step: when, how many, how many came; share who do
 --               hold_from hold_until gap_from gap_to elders   after a loss; elders = 1 once a ticket older than `born` came
 --               visits                                        admissions that no 404 took back
---               rate rate_at tokens tokens_at                 admissions per second (mean of 60 s); admit_per_minute's bucket
+--               rate rate_at rate_from                        admissions per second, a mean of 60 s, since a line formed
+--               tokens tokens_at                              the bucket of admit_per_minute
 --   leases    zset sid -> deadline; the member '*' never expires: where it is missing, the key was lost
 --   ready     zset sid -> ticket number           seen  zset sid -> deadline of being counted as present
 --   released  zset sid -> deadline until which its token could still be shown

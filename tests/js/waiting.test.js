@@ -4,7 +4,7 @@
 const assert = require("node:assert/strict");
 const test = require("node:test");
 
-const { isStatus, makesNews, pollSeconds, positionOf, visitorInLine } = require(
+const { isStatus, makesNews, movesTo, pollSeconds, positionOf, visitorInLine } = require(
   "../../admitgate/templates/admitgate/waiting.js");
 
 const POLL = { floor: 2, ceiling: 30, divisor: 10 };
@@ -12,7 +12,7 @@ const BORN = 1_700_000_000_000_000;
 
 const line = (changes) => ({
   serving: BORN, issued: BORN + 1000, ready: 0, step: 0, gap: null, admitted_per_minute: 0,
-  poll: POLL, ...changes,
+  poll: POLL, grace: 600, ...changes,
 });
 const status = (changes) => ({ event: "gala", state: "open", message: "", ...line(changes) });
 const good = (changes) => ({ body: status(changes), retryAfter: 0 });
@@ -135,17 +135,30 @@ const periods = [
   ["far back and slow: the ceiling", { admitted_per_minute: 1 }, 500, 30],
   ["a tenth of the expected wait", { admitted_per_minute: 300 }, 500, 10],
   ["nearly there: the floor", { admitted_per_minute: 300 }, 20, 2],
-  ["within two steps: the floor, however slow", { admitted_per_minute: 1, step: 250 }, 500, 2],
-  ["just outside two steps", { admitted_per_minute: 1, step: 249 }, 500, 30],
-  ["two steps are reckoned without the gap",
-    { admitted_per_minute: 1, step: 150, gap: [BORN + 100, BORN + 300] }, 500, 2],
+  ["may be called by the next move: the grace, less an old answer and the jitter",
+    { admitted_per_minute: 1, step: 500, grace: 6.8 }, 500, 4],
+  ["may be called by the next but one", { admitted_per_minute: 1, step: 499, grace: 7 }, 500, 10],
+  ["moves are reckoned without the gap",
+    { admitted_per_minute: 1, step: 300, grace: 6.8, gap: [BORN + 100, BORN + 300] }, 500, 4],
+  ["a short grace: never below the floor", { admitted_per_minute: 1, step: 500, grace: 3 }, 500, 2],
   ["speed unknown, in front: the floor", {}, 10, 2],
   ["speed unknown, further back", {}, 100, 10],
   ["speed unknown, far back: the ceiling", {}, 500, 30],
 ];
 for (const [name, changes, ordinal, expected] of periods) {
   test(`period: ${name}`, () => {
-    assert.equal(pollSeconds(line(changes), BORN + ordinal), expected);
+    assert.ok(Math.abs(pollSeconds(line(changes), BORN + ordinal) - expected) < 1e-9);
+  });
+}
+
+// tests/test_places.py has the same vectors.
+const moves = [
+  [0, 16, 0], [1, 16, 1], [16, 16, 1], [17, 16, 2], [81, 16, 3], [5, 1, 2], [3, 0, 3],
+  [2000, 2000, 1], [2001, 2000, 2], [500_000, 64, 200], [300_000, 64, 153],
+];
+for (const [ahead, step, expected] of moves) {
+  test(`moves: ${ahead} ahead by steps from ${step}`, () => {
+    assert.equal(movesTo(ahead, step), expected);
   });
 }
 

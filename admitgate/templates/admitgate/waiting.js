@@ -7,6 +7,9 @@
   const JITTER = 0.2;
   const REQUEST_SECONDS = 10;
   const LONGEST_PAUSE = 300;
+  const STEP_MOST = 2000;
+  const STEP_GROWTH = 4;
+  const LATE_SECONDS = 2;
 
   const clamp = (low, high, value) => Math.min(high, Math.max(low, value));
   const isCount = (value) => Number.isSafeInteger(value) && value >= 0;
@@ -26,7 +29,7 @@
     return !!body && body.event === event &&
       typeof body.state === "string" && typeof body.message === "string" &&
       [body.serving, body.issued, body.ready, body.step].every(isCount) &&
-      body.serving <= body.issued && isWithin(0, Infinity, body.admitted_per_minute) &&
+      body.serving <= body.issued && isWithin(0.1, 3600, body.grace) && isWithin(0, Infinity, body.admitted_per_minute) &&
       isPoll(body.poll) && isGap(body.gap);
   }
 
@@ -47,13 +50,26 @@
     return [Math.floor(seconds * 0.7), Math.floor(seconds * 1.5) + 1];
   }
 
-  // Until the line has moved nobody knows its speed. Taking one person a second, those in front
-  // ask often and half a million behind them do not.
+  // How many moves of the line, each as large as it may be, call a number so far ahead.
+  // decision.py has the same rule, and the tests hold one against the other.
+  function movesTo(ahead, step) {
+    let moves = 0;
+    for (let reach = 0; reach < ahead && moves < 200; moves += 1) {
+      reach += step;
+      step = clamp(1, STEP_MOST, step * STEP_GROWTH);
+    }
+    return moves;
+  }
+
+  // Never so seldom that a page could be called and miss the grace. Until the line has moved
+  // nobody knows its speed: taking one person a second, half a million pages ask seldom.
   function pollSeconds(line, number) {
     const { floor, ceiling, divisor } = line.poll;
-    if (numbersAhead(line, number) <= 2 * line.step) return floor;
     const perSecond = line.admitted_per_minute / 60 || 1;
-    return clamp(floor, ceiling, positionOf(line, number) / perSecond / divisor);
+    const wait = positionOf(line, number) / perSecond / divisor;
+    const moves = movesTo(numbersAhead(line, number), line.step);
+    const latest = (moves * line.grace - LATE_SECONDS) / (1 + JITTER);
+    return Math.max(floor, Math.min(ceiling, wait, latest));
   }
 
   // page.py has the same rule for the words it sends; the tests hold one against the other.
@@ -73,13 +89,14 @@
   function visitorInLine(facts, place, world) {
     const number = place.number;
     const line = {
-      serving: place.serving, issued: place.issued, ready: 0, step: 0, gap: null,
-      admitted_per_minute: 0, poll: facts.poll,
+      serving: place.serving, issued: place.issued, ready: 0, step: 1, gap: null,
+      admitted_per_minute: 0, poll: facts.poll, grace: 0,
     };
     const view = {
       state: place.state, position: place.position, isAbout: place.is_about,
       wait: place.wait_seconds, message: facts.message, notice: "",
     };
+    let hasStatus = false;
     let failures = 0;
     let timer = null;
     let dueAt = Infinity;
@@ -93,8 +110,7 @@
     const jittered = (seconds) => seconds * (1 - JITTER + 2 * JITTER * world.random());
 
     function usualSeconds() {
-      const knowsLine = number !== null && number <= line.issued;
-      return knowsLine ? pollSeconds(line, number) : place.poll_seconds;
+      return hasStatus && number !== null ? pollSeconds(line, number) : place.poll_seconds;
     }
 
     function askIn(seconds) {
@@ -163,6 +179,7 @@
       const serving = Math.max(line.serving, status.serving);
       const issued = Math.max(line.issued, status.issued);
       Object.assign(line, status, { serving: serving, issued: issued });
+      hasStatus = true;
       if (number <= serving) {
         succeeded({ message: message });
         return ask();
@@ -387,7 +404,7 @@
   }
 
   if (typeof module === "object" && module.exports) {
-    module.exports = { isStatus, makesNews, pollSeconds, positionOf, visitorInLine, waitForm };
+    module.exports = { isStatus, makesNews, movesTo, pollSeconds, positionOf, visitorInLine, waitForm };
   } else {
     inBrowser();
   }

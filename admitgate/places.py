@@ -1,0 +1,46 @@
+"""Where somebody stands in line, how long that will take, and when they should ask again."""
+
+from __future__ import annotations
+
+from .decision import Place, PollPolicy
+from .memory import Snapshot
+from .rules import Rule
+
+_slowest_known_pace = 0.1  # admissions per minute; below that nothing can be said
+
+
+def place_in_line(
+    rule: Rule, event: str, line: Snapshot, number: int, rank: int | None, policy: PollPolicy
+) -> Place:
+    """The place of ``number``: its ``rank`` among the ready, or behind them and those not yet called."""
+    ahead = max(0, number - line.serving - _left_out(line, number))
+    position = rank + 1 if rank is not None else max(1, ahead) + line.present
+    expected = (
+        position / line.admitted_per_minute * 60 if line.admitted_per_minute > _slowest_known_pace else None
+    )
+    is_called = number <= line.serving
+    if is_called:
+        poll_seconds = line.poll_ms / 1000
+    else:
+        # A line that has not moved has no pace yet: one a second keeps a crowd from asking all at once.
+        poll_seconds = policy.seconds(
+            expected or position, ahead=ahead, step=line.step, grace=rule.grace_seconds
+        )
+    return Place(
+        event,
+        "hold" if line.hold_left_ms else "ready" if is_called else "waiting",
+        number=number,
+        position=position,
+        is_about=not is_called,
+        wait_seconds=None if expected is None else (int(expected * 0.7), int(expected * 1.5) + 1),
+        serving=line.serving,
+        issued=line.issued,
+        message=line.message,
+        poll_seconds=poll_seconds,
+    )
+
+
+def _left_out(line: Snapshot, number: int) -> int:
+    """How many numbers between serving and ``number`` were given to nobody, after a loss."""
+    start = max(line.gap_from, line.serving)
+    return max(0, line.gap_to - start) if number > line.gap_to else 0

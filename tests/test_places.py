@@ -1,0 +1,109 @@
+"""Where somebody stands in line, and how often they are told to ask."""
+
+from __future__ import annotations
+
+import pytest
+
+from admitgate.decision import PollPolicy, moves_to
+from admitgate.memory import Snapshot
+from admitgate.places import place_in_line
+from admitgate.rules import Rule
+
+BORN = 1_700_000_000_000_000
+RULE = Rule("/checkout", capacity=50)
+
+
+def line(**changes: float | str) -> Snapshot:
+    known = {
+        "serving": BORN,
+        "issued": BORN + 1_100_000,
+        "present": 0,
+        "in_use": 50,
+        "capacity": 50,
+        "waiting": 1000,
+        "admitted_per_minute": 0.0,
+        "gap_from": 0,
+        "gap_to": 0,
+        "hold_left_ms": 0,
+        "step": 64,
+        "poll_ms": 2500,
+        "message": "",
+    }
+    return Snapshot(**{**known, **changes})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("changes", "ordinal", "rank", "position"),
+    [
+        pytest.param({}, 1, None, 1, id="nobody ahead"),
+        pytest.param({}, 30, None, 30, id="behind those who are not called yet"),
+        pytest.param({"present": 16}, 30, None, 46, id="and behind those who are called and present"),
+        pytest.param({}, -5, 3, 4, id="called and present: the rank"),
+        pytest.param({"present": 16}, -5, 16, 17, id="called, but no place among the ready yet"),
+        pytest.param(
+            {"gap_from": BORN + 10, "gap_to": BORN + 1_000_010}, 1_000_030, None, 30, id="across a gap"
+        ),
+        pytest.param({"gap_from": BORN + 10, "gap_to": BORN + 1_000_010}, 8, None, 8, id="before a gap"),
+        pytest.param({"gap_from": BORN + 10, "gap_to": BORN + 1_000_010}, 15, None, 15, id="in a gap"),
+        pytest.param({"gap_from": BORN - 99, "gap_to": BORN - 9}, 30, None, 30, id="a gap long crossed"),
+    ],
+)
+def test_a_position_counts_people_and_not_numbers(
+    changes: dict[str, float], ordinal: int, rank: int | None, position: int
+) -> None:
+    """A position is what a visitor would count if they could see the line."""
+    assert (
+        place_in_line(RULE, "gala", line(**changes), BORN + ordinal, rank, PollPolicy()).position == position
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "ordinal", "state"),
+    [
+        pytest.param({}, 5, "waiting", id="not called"),
+        pytest.param({}, 0, "ready", id="called"),
+        pytest.param({"hold_left_ms": 1}, 5, "hold", id="not called, on hold"),
+        pytest.param({"hold_left_ms": 1}, 0, "hold", id="called, on hold"),
+    ],
+)
+def test_a_state_says_what_the_visitor_waits_for(changes: dict[str, float], ordinal: int, state: str) -> None:
+    """Being called is not being in: a hold comes before both."""
+    assert place_in_line(RULE, "gala", line(**changes), BORN + ordinal, None, PollPolicy()).state == state
+
+
+def test_no_wait_is_named_before_the_line_has_a_pace() -> None:
+    """A range of nothing would be a lie."""
+    policy = PollPolicy()
+    assert place_in_line(RULE, "gala", line(), BORN + 9, None, policy).wait_seconds is None
+    paced = line(admitted_per_minute=30.0)
+    assert place_in_line(RULE, "gala", paced, BORN + 60, None, policy).wait_seconds == (84, 181)
+
+
+@pytest.mark.parametrize(
+    ("ahead", "step", "moves"),
+    [
+        (0, 16, 0),
+        (1, 16, 1),
+        (16, 16, 1),
+        (17, 16, 2),
+        (81, 16, 3),
+        (5, 1, 2),
+        (3, 0, 3),
+        (2000, 2000, 1),
+        (2001, 2000, 2),
+        (500_000, 64, 200),
+        (300_000, 64, 153),
+    ],
+)
+def test_the_moves_to_a_number_are_those_that_waiting_js_counts(ahead: int, step: int, moves: int) -> None:
+    """The server's first pause and the page's next ones follow one rule (tests/js has these vectors too)."""
+    assert moves_to(ahead, step) == moves
+
+
+@pytest.mark.parametrize("ahead", [1, 5, 64, 65, 320, 321, 5000, 40_000])
+@pytest.mark.parametrize("grace", [4.0, 6.0, 20.0])
+def test_nobody_is_told_to_ask_so_seldom_that_they_could_miss_their_grace(ahead: int, grace: float) -> None:
+    """Called by the fastest moves there can be, a page still asks before the grace after its call is over."""
+    seconds = PollPolicy(floor=1).seconds(1e9, ahead=ahead, step=64, grace=grace)
+    called_at = (moves_to(ahead, 64) - 1) * grace  # the first move may come at once
+    assert seconds * 1.2 + 2 <= called_at + grace + 1e-9

@@ -24,8 +24,8 @@ class Config:
     """Every setting. Build it with ``from_options`` or ``from_mapping``, which check it."""
 
     rules: tuple[Rule, ...]
-    secret_key: str = field(repr=False)
-    secret_key_fallbacks: tuple[str, ...] = field(default=(), repr=False)
+    secret_key: str | bytes = field(repr=False)
+    secret_key_fallbacks: tuple[str | bytes, ...] = field(default=(), repr=False)
     redis_url: str | None = field(default=None, repr=False)
     redis_client: Any = field(default=None, repr=False)
     redis_timeout_seconds: float = 0.25
@@ -68,11 +68,13 @@ class Config:
     @classmethod
     def from_mapping(cls, settings: Mapping[str, Any], **defaults: Any) -> Config:
         """A checked Config of a mapping with upper-case names, over lower-case ``defaults``."""
-        options = {name.lower(): value for name, value in settings.items()}
+        if not isinstance(settings, Mapping):
+            raise ConfigError([f"the settings are {settings!r}: give a mapping with RULES and REDIS_URL."])
+        options = {str(name).lower(): value for name, value in settings.items()}
         return cls.from_options({**defaults, **options})
 
     @property
-    def keys(self) -> list[str]:
+    def keys(self) -> list[str | bytes]:
         """The signing keys, oldest first: itsdangerous signs with the last of a list."""
         return [*reversed(self.secret_key_fallbacks), self.secret_key]
 
@@ -100,9 +102,9 @@ class Config:
 
     def _key_faults(self) -> list[str]:
         faults = []
-        if not isinstance(self.secret_key, str) or not self.secret_key:
+        if not isinstance(self.secret_key, str | bytes) or not self.secret_key:
             faults.append("secret_key is missing: give a long random text that only your servers know.")
-        if not all(isinstance(key, str) and key for key in self.secret_key_fallbacks):
+        if not all(isinstance(key, str | bytes) and key for key in self.secret_key_fallbacks):
             faults.append("secret_key_fallbacks must be a list of non-empty texts, newest first.")
         return faults
 
@@ -294,5 +296,8 @@ def _is_mount(value: object) -> bool:
 def _is_url(value: object) -> bool:
     if not isinstance(value, str) or not value.endswith("/") or not value.isprintable() or " " in value:
         return False
-    parts = urlsplit(value)
+    try:
+        parts = urlsplit(value)
+    except ValueError:
+        return False
     return parts.scheme in ("http", "https") and bool(parts.netloc) and not parts.query

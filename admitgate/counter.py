@@ -167,7 +167,7 @@ def unpack(raw: Any, call: Call, memory: EventMemory, sent_at: float) -> Reply:
     """The reply in words; raises Outage for what no script of ours returns."""
     try:
         verdict, value, now_ms, issued, serving = _text(raw[0]), *map(int, raw[1:5])
-        snapshot = _snapshot(raw, issued, serving) if len(raw) > 5 else None
+        snapshot = _snapshot(raw, now_ms, issued, serving) if len(raw) > 5 else None
     except (TypeError, ValueError, IndexError) as error:
         raise Outage(
             f"Redis answered {call.verb} with something that isn't ours: {raw!r:.80}", error
@@ -186,7 +186,7 @@ def unpack(raw: Any, call: Call, memory: EventMemory, sent_at: float) -> Reply:
     return Reply(verdict, value, now_ms, snapshot)
 
 
-def _snapshot(raw: Any, issued: int, serving: int) -> Snapshot:
+def _snapshot(raw: Any, now_ms: int, issued: int, serving: int) -> Snapshot:
     present, in_use, capacity, waiting, rate, gap_from, gap_to, hold_left, step, poll = map(int, raw[5:15])
     return Snapshot(
         serving,
@@ -202,6 +202,7 @@ def _snapshot(raw: Any, issued: int, serving: int) -> Snapshot:
         step,
         poll,
         _text(raw[15]),
+        now_ms,
     )
 
 

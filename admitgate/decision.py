@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-STEP_MOST = 2000  # as in flow.lua: the line moves on by this many at most, at most once in a grace,
+STEP_MOST = 5000  # as in flow.lua: the line moves on by this many at most, at most once in a grace,
 STEP_GROWTH = 4  # and by this much more than the last time
 _late_seconds = 2.0  # a shared answer may be this old when it is read
 _jitter = 1.2

@@ -25,6 +25,10 @@ from .visit import Answer, Visit
 RELEASE_HEADER = "admitgate-release"
 
 
+def _no_match(path: str) -> Match | None:
+    """A gate that isn't enabled means nobody."""
+
+
 class Edge:
     """One application's gate. Building it opens no connection, so a fork afterwards is safe."""
 
@@ -42,7 +46,7 @@ class Edge:
         self._status = Status(config, self._gate, self._page, memories)
         client = config.redis_client or connect(config.redis_url or "", config.redis_timeout_seconds)
         self._counter = Counter(client, memories, prefix=config.key_prefix)
-        self.match = self._gate.match
+        self.match = self._gate.match if config.enabled else _no_match
 
     def respond(self, visit: Visit, match: Match) -> Answer | Admission | None:
         """An answer to send as it is; or the application's turn, with an admission or (None) without."""

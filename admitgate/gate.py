@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Generator
 from dataclasses import replace
+from itertools import islice
 from typing import TypeVar
 
 from . import counter
@@ -32,6 +33,8 @@ Steps = Generator[Call, Reply, T]
 
 _usual_methods = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _observe_log_seconds = 10.0
+_values_most = 20  # cookies of one name that are worth a look
+_overrides = ("x-http-method-override", "x-http-method", "x-method-override")
 _gone_statuses = (404, 410)
 
 
@@ -99,11 +102,12 @@ class Gate:
     def _passes(self, visit: Visit, rule: Rule) -> bool:
         """True for requests that a rule doesn't mean: other methods, CORS pre-flights, exempt visitors.
 
-        A method nobody knows is gated whatever the rule lists, as some frameworks answer it with a view. A
-        pre-flight never carries credentials; a request that does isn't one, whatever it says.
+        A method nobody knows is gated whatever the rule lists, as some frameworks answer it with a view; so
+        is one that a header may change. A pre-flight never carries credentials: what does isn't one.
         """
         method = visit.method.upper()
-        if rule.methods is not None and method in _usual_methods:
+        is_usual = method in _usual_methods
+        if rule.methods is not None and is_usual and not any(map(visit.header, _overrides)):
             meant = {meant.upper() for meant in rule.methods}
             if method not in meant and not (method == "HEAD" and "GET" in meant):
                 return True
@@ -119,8 +123,9 @@ class Gate:
     def _without_redis(self, visit: Visit, match: Match) -> Admission | Wait:
         """Redis can't be asked: the admitted go on by their signature; for the others the shop chose."""
         token = self.token(visit, match)
-        now_ms = self._memories.of(match.event).now_ms()
-        if isinstance(token, Lease) and token.deadline_ms > now_ms:
+        memory = self._memories.of(match.event)
+        now_ms = memory.now_ms()
+        if isinstance(token, Lease) and token.deadline_ms > now_ms and not memory.is_released(token.sid):
             return Admission(match, token)
         if (match.rule.on_outage or self._config.on_outage) == "open":
             return Admission(match, None)
@@ -186,7 +191,7 @@ class Gate:
 
     def token(self, visit: Visit, match: Match) -> Token | None:
         """The visitor's token for the event. A bad token of any kind is no token."""
-        for raw in cookie_values(visit.cookies, match.cookie):
+        for raw in islice(cookie_values(visit.cookies, match.cookie), _values_most):
             try:
                 return self.tokens.read(match.event, raw)
             except BadToken:

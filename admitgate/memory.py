@@ -45,6 +45,7 @@ class Snapshot(NamedTuple):
     step: int
     poll_ms: int
     message: str
+    at_ms: int
 
 
 class Marks(NamedTuple):
@@ -89,7 +90,7 @@ class EventMemory:
         marks = self.marks
         if now_ms >= self._heard_ms:
             self._heard_ms, self._heard_at = now_ms, sent_at
-        self.marks = Marks(max(marks.last_ms, now_ms), max(marks.issued, issued), max(marks.serving, serving))
+            self.marks = Marks(now_ms, max(marks.issued, issued), serving)
         self.is_doubtful = False
 
     def see(self, snapshot: Snapshot, at: float) -> None:

@@ -43,8 +43,6 @@ class AdmitGate:
         self._edge = Edge(config or Config.from_options(options))
         self._match = self._edge.match
         self._proxies = self._edge.config.trusted_proxies
-        if not self._edge.config.enabled:
-            self._match = lambda path: None
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         match = self._match(path_of(environ))
@@ -123,8 +121,11 @@ class _Unstarted:
 
 def path_of(environ: WSGIEnvironment) -> str:
     """PATH_INFO as text: PEP 3333 hands over its bytes as latin-1."""
-    path: str = environ.get("PATH_INFO", "")
-    return path if path.isascii() else path.encode("latin-1").decode("utf-8", "replace")
+    return _as_text(environ.get("PATH_INFO", ""))
+
+
+def _as_text(raw: str) -> str:
+    return raw if raw.isascii() else raw.encode("latin-1").decode("utf-8", "replace")
 
 
 def visit_of(environ: WSGIEnvironment, trusted_proxies: int = 0) -> Visit:
@@ -132,7 +133,7 @@ def visit_of(environ: WSGIEnvironment, trusted_proxies: int = 0) -> Visit:
     return Visit(
         method=environ["REQUEST_METHOD"],
         path=path_of(environ),
-        root=environ.get("SCRIPT_NAME", ""),
+        root=_as_text(environ.get("SCRIPT_NAME", "")),
         query=environ.get("QUERY_STRING", ""),
         is_secure=environ["wsgi.url_scheme"] == "https"
         or (trusted_proxies > 0 and _was_secure(environ, trusted_proxies)),

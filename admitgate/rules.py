@@ -84,7 +84,7 @@ class Rule:
             fault = route_fault(path)
             if fault:
                 yield f"{name} is {path!r}, but {fault}."
-            elif isinstance(self.event, str | None):
+            elif isinstance(self.path, str) and isinstance(self.event, str | None):
                 missing = template_names(self.template()) - set(placeholders(str(path)))
                 if missing:
                     yield (
@@ -160,7 +160,7 @@ def route_fault(path: object) -> str | None:
         return "it must be a path that starts with '/', such as '/events/<event>/checkout'"
     try:
         _routes(path)
-    except (ValueError, LookupError, HTTPException) as error:
+    except (ValueError, LookupError, SyntaxError, HTTPException) as error:
         return f"werkzeug can't read it as a route ({error})"
     return None
 
@@ -215,6 +215,8 @@ class Rules:
         try:
             return self._by_event[event]
         except KeyError:
+            if len(event) > _longest_event or not event.isprintable():
+                return None  # no path can have it
             for rule, pattern in self._events:
                 if pattern.fullmatch(event):
                     return _remember(self._by_event, event, self._match(rule, event, True, False))

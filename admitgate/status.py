@@ -7,6 +7,7 @@ memory, which is refreshed by at most one caller a second. Only check-in and lea
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from . import counter
@@ -40,7 +41,11 @@ class Status:
         }
 
     def answer(self, visit: Visit) -> Steps[Answer]:
-        """The answer to a visit whose path is below the mount."""
+        """The answer to a visit whose path is below the mount; to HEAD without its body, whatever it is."""
+        answer = yield from self._answer(visit)
+        return answer if visit.method.upper() != "HEAD" else replace(answer, body=b"")
+
+    def _answer(self, visit: Visit) -> Steps[Answer]:
         verb, _, slug = visit.path[len(self._config.mount) :].partition("/")
         if verb == "healthz" and not slug:
             return (yield from self._health())
@@ -50,8 +55,7 @@ class Status:
             return _json(404, {"title": "Nothing here", "detail": "No rule has such an event."}, _no_store)
         if visit.method.upper() not in (method, "HEAD" if method == "GET" else method):
             return _json(405, {"title": "Wrong method"}, ("Allow", method), _no_store)
-        answer = yield from respond(visit, match)
-        return answer if visit.method.upper() != "HEAD" else Answer(answer.status, answer.headers, b"")
+        return (yield from respond(visit, match))
 
     def _status(self, visit: Visit, match: Match) -> Steps[Answer]:
         memory = self._memories.of(match.event)
@@ -64,7 +68,7 @@ class Status:
                 state = "" if snapshot else "open"  # nobody has asked for this event yet
             except Outage:
                 state = "outage"
-        # A page takes the larger `serving` of two answers: an old one costs time, never a place.
+        # A page keeps the newest answer it has seen: an old one costs time, never a place.
         body = self._document(match, snapshot or memory.snapshot, state)
         return _json(200, body, ("Cache-Control", "public, max-age=1"), ("Access-Control-Allow-Origin", "*"))
 
@@ -86,7 +90,7 @@ class Status:
             "grace": match.rule.grace_seconds,
             "gap": [known.gap_from, known.gap_to] if known.gap_to > known.serving else None,
             "poll": {"floor": poll.floor, "ceiling": poll.ceiling, "divisor": poll.divisor},
-            "updated": self._memories.of(match.event).now_ms(),
+            "updated": known.at_ms,
         }
 
     def _check_in(self, visit: Visit, match: Match) -> Steps[Answer]:
@@ -144,7 +148,7 @@ def _state(snapshot: Snapshot) -> str:
 
 
 def _blank(capacity: int) -> Snapshot:
-    return Snapshot(0, 0, 0, 0, capacity, 0, 0.0, 0, 0, 0, 0, 0, "")
+    return Snapshot(0, 0, 0, 0, capacity, 0, 0.0, 0, 0, 0, 0, 0, "", 0)
 
 
 def _place(place: Place) -> dict[str, Any]:
@@ -152,6 +156,7 @@ def _place(place: Place) -> dict[str, Any]:
         "state": place.state,
         "position": place.position,
         "poll": place.poll_seconds,
+        "serving": place.serving,
         "message": place.message,
     }
 

@@ -13,7 +13,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from itsdangerous import BadSignature, Signer
+from itsdangerous import BadSignature, Signer, want_bytes
 
 from .errors import BadToken
 
@@ -56,8 +56,8 @@ class Tokens:
     memory lives and dies with this object, so it can't outlive a key.
     """
 
-    def __init__(self, keys: Sequence[str]) -> None:
-        self._keys = list(keys)
+    def __init__(self, keys: Sequence[str | bytes]) -> None:
+        self._keys = [want_bytes(key) for key in keys]
         self._signers: dict[tuple[str, str], Signer] = {}
         self._verified: dict[tuple[str, str], Token] = {}
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
+from functools import cache
 from typing import Any, ClassVar
 from wsgiref.validate import validator
 
@@ -24,9 +25,10 @@ from flask import Flask, Response, g, request
 from werkzeug.middleware.lint import InputStream, LintMiddleware
 from werkzeug.test import Client, TestResponse
 
-from admitgate import AdmitGate, Rule, connection, counter, gate, memory
+from admitgate import AdmitGate, Rule, connection, counter, gate, memory, page
 from admitgate.admission import Admission
 from admitgate.flask import AdmitGate as FlaskGate
+from admitgate.rules import cookie_name
 
 CHECKOUT, THANKS, HOME = "/events/gala/checkout", "/events/gala/thanks", "/"
 STATUS, CHECK_IN, LEAVE = (f"/_admitgate/{verb}/gala" for verb in ("status", "check-in", "leave"))
@@ -40,9 +42,17 @@ JSON = {"Accept": "application/json"}
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 _rule_options = {option.name for option in fields(Rule)} - {"_", "on_outage"}
-_now = "(function() local us = tonumber(redis.call('GET', 'clock:us')); return {math.floor(us / 1000000), us % 1000000} end)()"
+_now = (
+    "(function() local us = tonumber(redis.call('GET', 'clock:us')); "
+    "return {math.floor(us / 1000000), us % 1000000} end)()"
+)
 
-InputStream.readlines = lambda self, hint=-1: list(self)  # PEP 3333 has it, and the other validator asks for it
+page._environment = cache(
+    page._environment
+)  # compiling its templates anew is most of what opening a site takes
+InputStream.readlines = lambda self, hint=-1: list(
+    self
+)  # PEP 3333 has it, and the other validator asks for it
 
 settings.configure(
     SECRET_KEY="k" * 50,
@@ -161,8 +171,6 @@ class Browser(Client):
 
 def cookie_of(event: str) -> str:
     """The name of an event's cookie."""
-    from admitgate.rules import cookie_name
-
     return cookie_name("admitgate", event)
 
 
@@ -270,7 +278,9 @@ def guarded(application: Any) -> Any:
     werkzeug's is left out for HEAD, as it asks for a body as long as Content-Length says.
     """
     strict, for_head = validator(LintMiddleware(application)), validator(application)
-    return lambda environ, start: (for_head if environ["REQUEST_METHOD"] == "HEAD" else strict)(environ, start)
+    return lambda environ, start: (for_head if environ["REQUEST_METHOD"] == "HEAD" else strict)(
+        environ, start
+    )
 
 
 def inside(guard: Callable[[Any], Any], application: Any) -> Any:
@@ -303,7 +313,7 @@ def unguarded(application: Any) -> Any:
 
 
 class Opener:
-    """Opens sites on one edge: ``open_site(capacity=2, exempt=[…])`` takes a rule's options and the gate's."""
+    """Opens sites on one edge: ``open_site(capacity=2, exempt=[…])``, a rule's options and the gate's."""
 
     def __init__(self, adapter: type[Adapter], redis_url: str) -> None:
         self.name = adapter.name
@@ -366,7 +376,9 @@ def clock(redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock(redis_client)
     for module in (memory, counter, gate, connection):
         monkeypatch.setattr(module, "monotonic", lambda: clock.monotonic)
-    scripts = {verb: text.replace("redis.call('TIME')", _now) for verb, text in counter.load_scripts().items()}
+    scripts = {
+        verb: text.replace("redis.call('TIME')", _now) for verb, text in counter.load_scripts().items()
+    }
     assert all(text.count(_now) == 1 for text in scripts.values())
     monkeypatch.setattr(counter, "load_scripts", lambda: scripts)
     return clock

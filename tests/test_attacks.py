@@ -73,7 +73,9 @@ BAD_TOKENS = [
     pytest.param(lambda lease, ticket: later(lease), id="a later deadline"),
     pytest.param(lambda lease, ticket: "t" + lease[1:], id="a lease shown as a ticket"),
     pytest.param(lambda lease, ticket: "l" + ticket[1:], id="a ticket shown as a lease"),
-    pytest.param(lambda lease, ticket: signed(f"l1.{SID}.{FAR}.{FAR}", "t"), id="signed for the other purpose"),
+    pytest.param(
+        lambda lease, ticket: signed(f"l1.{SID}.{FAR}.{FAR}", "t"), id="signed for the other purpose"
+    ),
     pytest.param(lambda lease, ticket: signed(f"l1.{SID}.{FAR}.{FAR}", event="opera"), id="of another event"),
     pytest.param(lambda lease, ticket: signed(f"l1.{SID}.{FAR}.{FAR}", key="guessed"), id="an unknown key"),
     pytest.param(lambda lease, ticket: signed(f"l1.{SID}.-{FAR}.{FAR}"), id="a negative number"),
@@ -119,9 +121,13 @@ def test_a_bad_token_does_nothing_below_the_mount(
     site = open_site()
     inside, waiting = site.fill(), site.browser()
     waiting.place()
-    response = site.show(f"{NAME}={forge(inside.token(), waiting.token())}", path, method="POST", headers=JSON)
+    response = site.show(
+        f"{NAME}={forge(inside.token(), waiting.token())}", path, method="POST", headers=JSON
+    )
     if not (forged := forge(inside.token(), waiting.token())).startswith(f"l1.{SID}.0."):
-        assert harmless(response).json == ({"state": "no-ticket"} if path == CHECK_IN else {"state": "left"}), forged
+        assert harmless(response).json == (
+            {"state": "no-ticket"} if path == CHECK_IN else {"state": "left"}
+        ), forged
     assert harmless(response).status_code in (200, 403, 410)
     assert site.is_in(inside)
     assert not site.is_in()
@@ -282,7 +288,9 @@ def test_a_flood_of_cookies_costs_a_bounded_number_of_signatures(
     site, checked = open_plain(), []
     read = Tokens.read
     monkeypatch.setattr(Tokens, "read", lambda self, *args: checked.append(1) or read(self, *args))
-    forged = "; ".join(f"{NAME}={signed(f'l1.{SID}.{FAR}.{number}', key='guessed')}" for number in range(2000))
+    forged = "; ".join(
+        f"{NAME}={signed(f'l1.{SID}.{FAR}.{number}', key='guessed')}" for number in range(2000)
+    )
     harmless(site.show(forged))
     assert len(checked) <= 50
 
@@ -301,7 +309,11 @@ def test_a_cookie_deleted_while_waiting(open_site: Opener) -> None:
 def test_coming_back_from_a_payment_provider(open_site: Opener) -> None:
     """SameSite=Lax cookies come with a link from another site; the gate does not mind where it stood."""
     browser = (site := open_site()).fill()
-    headers = {"Sec-Fetch-Site": "cross-site", "Referer": "https://bank.example/", "Origin": "https://bank.example"}
+    headers = {
+        "Sec-Fetch-Site": "cross-site",
+        "Referer": "https://bank.example/",
+        "Origin": "https://bank.example",
+    }
     assert browser.get(CHECKOUT, headers=headers).data == b"the checkout"
     assert not site.is_in()
 
@@ -375,7 +387,7 @@ def test_a_path_beside_is_not_gated(open_site: Opener, path: str) -> None:
     ],
 )
 def test_headers_about_the_path_are_not_believed(open_site: Opener, environ: dict[str, str]) -> None:
-    """What is asked for is what the server says: the check-out stays gated, the rest stays open, both as they are."""
+    """What is asked for is what the server says: the check-out stays gated, and the rest stays open."""
     site = open_site(capacity=0, is_guarded=False)
     response = site.browser().get(CHECKOUT, environ_overrides=environ)
     assert is_waiting_of_this_site(response)
@@ -394,12 +406,14 @@ def test_a_prefix_that_looks_like_the_check_out(open_site: Opener) -> None:
     assert all(seen.path in ("", "/") for seen in site.shop.seen)
 
 
-@pytest.mark.parametrize("target", ["//evil.example", "/\\evil.example", "https:evil.example", "javascript:alert(1)"])
+@pytest.mark.parametrize(
+    "target", ["//evil.example", "/\\evil.example", "https:evil.example", "javascript:alert(1)"]
+)
 @pytest.mark.parametrize("path", [CHECKOUT, LEAVE, CHECK_IN])
 def test_no_parameter_is_an_address_to_go_to(open_site: Opener, path: str, target: str) -> None:
     """There is no open redirect, as there is no redirect."""
     site = open_site(capacity=0)
-    query = {name: target for name in ("next", "url", "return", "target")}
+    query = dict.fromkeys(("next", "url", "return", "target"), target)
     response = site.browser().post(path, query_string=query)
     assert "Location" not in response.headers
     assert foreign_addresses(response) == []
@@ -430,7 +444,12 @@ def test_a_method_in_a_header_is_no_way_round(open_site: Opener, header: str) ->
 def test_a_websocket_waits_too(open_site: Opener) -> None:
     """An upgrade is a GET."""
     site = open_site(capacity=0)
-    upgrade = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Key": "x", "Sec-WebSocket-Version": "13"}
+    upgrade = {
+        "Upgrade": "websocket",
+        "Connection": "Upgrade",
+        "Sec-WebSocket-Key": "x",
+        "Sec-WebSocket-Version": "13",
+    }
     assert is_waiting(site.browser().get(CHECKOUT, headers=upgrade))
 
 
@@ -469,7 +488,9 @@ def test_an_event_of_any_name_is_only_a_name(open_site: Opener, redis_client: re
     status = site.browser().get(told.json["poll_url"])
     assert status.json["event"] == told.json["event"]
     assert (status.mimetype, status.headers["X-Content-Type-Options"]) == ("application/json", "nosniff")
-    assert all(re.fullmatch(rb"admitgate:\{[0-9a-f]{16}\}:[a-z:]+", key) for key in sites.state_keys(redis_client))
+    assert all(
+        re.fullmatch(rb"admitgate:\{[0-9a-f]{16}\}:[a-z:]+", key) for key in sites.state_keys(redis_client)
+    )
 
 
 def invented(number: int) -> dict[str, Any]:
@@ -536,7 +557,9 @@ def test_the_status_is_the_same_whatever_is_asked_along(open_site: Opener, redis
     first = site.show("", STATUS)
     before = sites.script_calls(redis_client)
     for number in range(30):
-        answer = site.show(cookies, f"{STATUS}?{number}", headers={"Accept-Language": "de", "Range": "bytes=0-1"})
+        answer = site.show(
+            cookies, f"{STATUS}?{number}", headers={"Accept-Language": "de", "Range": "bytes=0-1"}
+        )
         assert answer.data == first.data
         assert answer.headers["Cache-Control"] == "public, max-age=1"
         assert "Set-Cookie" not in answer.headers
@@ -546,7 +569,13 @@ def test_the_status_is_the_same_whatever_is_asked_along(open_site: Opener, redis
 
 @pytest.mark.parametrize(
     ("path", "method"),
-    [(CHECKOUT, "GET"), (f"{CHECKOUT}/x.css", "GET"), (CHECKOUT, "POST"), (CHECK_IN, "POST"), (LEAVE, "POST")],
+    [
+        (CHECKOUT, "GET"),
+        (f"{CHECKOUT}/x.css", "GET"),
+        (CHECKOUT, "POST"),
+        (CHECK_IN, "POST"),
+        (LEAVE, "POST"),
+    ],
 )
 def test_what_is_one_visitors_is_kept_by_no_cache(open_site: Opener, path: str, method: str) -> None:
     """no-store, on every answer of the gate's that knows a visitor."""
@@ -559,7 +588,9 @@ def test_what_is_one_visitors_is_kept_by_no_cache(open_site: Opener, path: str, 
 # --- resources and time
 
 
-def test_a_crowd_without_cookies_costs_redis_nothing_each(open_site: Opener, redis_client: redis.Redis) -> None:
+def test_a_crowd_without_cookies_costs_redis_nothing_each(
+    open_site: Opener, redis_client: redis.Redis
+) -> None:
     """A visitor in line is a number in a cookie: no key, no member, no byte."""
     site = open_site()
     site.fill()

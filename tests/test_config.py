@@ -1,4 +1,4 @@
-"""Wrong settings are refused at start: every fault at once, each a sentence with the setting, the value and the cure."""
+"""Wrong settings are refused at start: every fault at once, each a sentence with setting, value and cure."""
 
 from __future__ import annotations
 
@@ -124,14 +124,14 @@ def test_the_tables_above_know_every_setting() -> None:
 
 JUNK = [
     *(None, True, 0, -1, 1.5, 10**30, math.nan, math.inf, b"x", object(), lambda request: True),
-    *("", "x", "/", "//", "\x00", "\ud800", "<", "/<", "/<a", "/<a:b>", "/<nothing:b>", "/<a>/<a>", "{", "}", "é"),
+    *("", "x", "/", "//", "\x00", "<", "/<", "/<a", "/<a:b>", "/<nothing:b>", "/<a>/<a>", "{", "}", "é"),
     *([], ["x"], [None], [[]], {}, {"a": 1}, {1: 2}, set()),
     *("redis://[", "redis://localhost:port/0", "redis://localhost:99999", "unix://", "http://[/", "http:///"),
 ]
 
 
 def stumbles(settings: dict[str, Any]) -> str:
-    """What is raised by settings that should start, or be refused with a ConfigError; empty if all is well."""
+    """What else is raised by settings that should start or be refused with a ConfigError."""
     try:
         AdmitGate(lambda environ, start_response: [], **settings)
     except ConfigError as error:
@@ -165,7 +165,12 @@ def test_rules_have_to_be_a_list(given: Any) -> None:
 
 @pytest.mark.parametrize(
     ("option", "near"),
-    [("REDIS_URI", "redis_url"), ("secret_keys", "secret_key"), ("EXEMPTS", "exempt"), ("trusted_proxy", "trusted_proxies")],
+    [
+        ("REDIS_URI", "redis_url"),
+        ("secret_keys", "secret_key"),
+        ("EXEMPTS", "exempt"),
+        ("trusted_proxy", "trusted_proxies"),
+    ],
 )
 def test_an_unknown_setting_suggests_the_near_one(option: str, near: str) -> None:
     """Most are slips of the keyboard."""
@@ -207,7 +212,9 @@ def test_mappings_use_upper_case() -> None:
 
 def test_the_mapping_wins_over_the_frameworks_defaults() -> None:
     """A key of the gate's own, for instance."""
-    config = Config.from_mapping({"SECRET_KEY": "own", "REDIS_URL": "redis://x", "RULES": [RULE]}, secret_key="theirs")
+    config = Config.from_mapping(
+        {"SECRET_KEY": "own", "REDIS_URL": "redis://x", "RULES": [RULE]}, secret_key="theirs"
+    )
     assert config.secret_key == "own"
 
 
@@ -242,7 +249,13 @@ def test_a_client_object_is_as_good_as_a_url() -> None:
 
 @pytest.mark.parametrize(
     "option",
-    [{"lease_seconds": 5}, {"capacity": 6}, {"grace_seconds": 5}, {"admit_per_minute": 5}, {"max_waiting": 5}],
+    [
+        {"lease_seconds": 5},
+        {"capacity": 6},
+        {"grace_seconds": 5},
+        {"admit_per_minute": 5},
+        {"max_waiting": 5},
+    ],
     ids=lambda option: next(iter(option)),
 )
 def test_rules_that_share_an_event_have_to_agree(option: dict[str, Any]) -> None:
@@ -289,18 +302,26 @@ def test_the_poll_has_a_floor_below_its_ceiling() -> None:
 
 def test_a_template_that_cannot_be_rendered_is_refused(tmp_path: Path) -> None:
     """At start, not at the first visitor who has to wait."""
-    (tmp_path / "page.html").write_text("{% extends 'admitgate/waiting.html' %}{% block title %}{{ nothing }}{% endblock %}")
+    (tmp_path / "page.html").write_text(
+        "{% extends 'admitgate/waiting.html' %}{% block title %}{{ nothing }}{% endblock %}"
+    )
     with pytest.raises(ConfigError, match="template"):
         AdmitGate(lambda environ, start_response: [], **GOOD, template=str(tmp_path / "page.html"))
 
 
 def test_secrets_stay_out_of_tracebacks() -> None:
     """The keys and Redis' address, with its password, are not in the settings' text."""
-    options = GOOD | {"secret_key": "sesame", "secret_key_fallbacks": ["old-sesame"], "redis_url": "redis://:pass@x"}
+    options = GOOD | {
+        "secret_key": "sesame",
+        "secret_key_fallbacks": ["old-sesame"],
+        "redis_url": "redis://:pass@x",
+    }
     text = repr(Config.from_options(options))
     assert "sesame" not in text
     assert "pass@" not in text
-    assert "sesame" not in str(faults_of(options | {"status_code": 1, "secret_key_fallbacks": ["old-sesame", ""]}))
+    assert "sesame" not in str(
+        faults_of(options | {"status_code": 1, "secret_key_fallbacks": ["old-sesame", ""]})
+    )
 
 
 def test_settings_cannot_be_changed_later() -> None:
@@ -309,7 +330,7 @@ def test_settings_cannot_be_changed_later() -> None:
         Config.from_options(GOOD).status_code = 200  # type: ignore[misc]
 
 
-@pytest.mark.parametrize("key", ["text", b"bytes", b"_5#y2L\"F4Q8z\n\xec]/"], ids=repr)
+@pytest.mark.parametrize("key", ["text", b"bytes", b'_5#y2L"F4Q8z\n\xec]/'], ids=repr)
 def test_a_key_may_be_text_or_bytes(key: Any) -> None:
     """Frameworks take both for theirs."""
     assert faults_of(GOOD | {"secret_key": key, "secret_key_fallbacks": [key]}) == ()

@@ -1,4 +1,4 @@
-"""A Redis that is slow or gone: visitors get their answer at once, the log gets a line for each change of state."""
+"""A Redis that is slow or gone: visitors are answered at once, the log gets a line for each change."""
 
 from __future__ import annotations
 
@@ -156,7 +156,9 @@ def test_what_counts_as_an_outage(moment: Moment, error: Exception, is_outage: b
         assert caught.value.cause is error
 
 
-def test_changes_of_state_are_logged_and_calls_are_not(moment: Moment, caplog: pytest.LogCaptureFixture) -> None:
+def test_changes_of_state_are_logged_and_calls_are_not(
+    moment: Moment, caplog: pytest.LogCaptureFixture
+) -> None:
     """An error when it goes, a warning with the time when it comes back."""
     breaker = Breaker()
     with caplog.at_level(logging.DEBUG, logger="admitgate"):
@@ -185,7 +187,14 @@ def test_a_client_never_keeps_a_request_waiting() -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["redis://localhost/1", "rediss://localhost/1", "valkey://localhost/1", "valkeys://localhost/1", "unix:///x?db=1"]
+    "url",
+    [
+        "redis://localhost/1",
+        "rediss://localhost/1",
+        "valkey://localhost/1",
+        "valkeys://localhost/1",
+        "unix:///x?db=1",
+    ],
 )
 def test_every_scheme_makes_a_client(url: str) -> None:
     """Valkey speaks the same language."""
@@ -223,7 +232,7 @@ def wire(tmp_path: Path, redis_server: EmbeddedRedis, redis_client: redis.Redis)
 def test_an_outage_comes_and_goes(
     open_site: Opener, wire: Wire, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The admitted go on, newcomers wait, and when Redis is back everything is as it was: two lines in the log."""
+    """The admitted go on, newcomers wait; afterwards everything is as it was. Two lines in the log."""
     site = open_site(redis_url=wire.url, capacity=2)
     inside, waiting = site.fill(), site.browser()
     with caplog.at_level(logging.INFO, logger="admitgate"):
@@ -238,7 +247,10 @@ def test_an_outage_comes_and_goes(
         assert site.is_in(waiting)
         assert site.is_in(inside)
         assert not site.is_in()
-    assert [record.levelname for record in caplog.records if record.name == "admitgate"] == ["ERROR", "WARNING"]
+    assert [record.levelname for record in caplog.records if record.name == "admitgate"] == [
+        "ERROR",
+        "WARNING",
+    ]
 
 
 def test_while_open_no_visitor_waits_for_redis(
@@ -260,7 +272,9 @@ def test_while_open_no_visitor_waits_for_redis(
     assert len(tried) <= 1
 
 
-def test_whoever_waits_keeps_their_number_through_an_outage(open_site: Opener, wire: Wire, clock: Clock) -> None:
+def test_whoever_waits_keeps_their_number_through_an_outage(
+    open_site: Opener, wire: Wire, clock: Clock
+) -> None:
     """The cookie is not touched while nothing is known."""
     site = open_site(redis_url=wire.url)
     site.fill()
@@ -283,7 +297,9 @@ def test_a_lease_that_has_ended_is_none_in_an_outage(open_plain: Opener, wire: W
     assert browser.place()["state"] == "outage"
 
 
-def test_a_lease_that_was_given_back_is_none_in_an_outage(open_plain: Opener, wire: Wire, clock: Clock) -> None:
+def test_a_lease_that_was_given_back_is_none_in_an_outage(
+    open_plain: Opener, wire: Wire, clock: Clock
+) -> None:
     """The worker through which it was given back remembers."""
     site = open_plain(redis_url=wire.url)
     browser = site.fill()
@@ -345,7 +361,7 @@ def tell_the_time(server: EmbeddedRedis, clock: Clock) -> None:
 def test_a_redis_that_is_killed(
     open_plain: Opener, mortal: EmbeddedRedis, wire: Wire, clock: Clock, redis_server: EmbeddedRedis
 ) -> None:
-    """kill -9: the admitted go on, newcomers wait; where an empty one takes over, it holds them till the leases are back."""
+    """kill -9: the admitted go on, newcomers wait; an empty one that takes over holds them for a while."""
     wire.mend(mortal)
     site = open_plain(redis_url=wire.url, capacity=3)
     inside = site.fill()
@@ -360,7 +376,7 @@ def test_a_redis_that_is_killed(
 
 
 def test_a_redis_that_hangs(open_plain: Opener, mortal: EmbeddedRedis, clock: Clock) -> None:
-    """It takes connections and says nothing: the first visitor waits for the deadline, the others for nothing."""
+    """It takes connections and says nothing: the first visitor waits for the deadline, no other does."""
     site = open_plain(redis_url=mortal.url, redis_timeout_seconds=0.4)
     inside = site.fill()
     os.kill(mortal.pid, signal.SIGSTOP)
@@ -407,5 +423,3 @@ def test_building_a_gate_opens_no_connection(open_site: Opener, redis_client: re
     assert redis_client.info("stats")["total_connections_received"] == before
     site.fill()
     assert redis_client.info("stats")["total_connections_received"] == before + 1
-
-

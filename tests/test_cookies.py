@@ -46,7 +46,9 @@ def test_five_hundred_cookies_do_not_hide_ours() -> None:
     assert list(cookie_values(f"{header}; gate=a; {header}", "gate")) == ["a"]
 
 
-def set_by(value: str | None, *, root: str = "", is_secure: bool = False, lease_seconds: float = 600, **options: Any) -> str:
+def set_by(
+    value: str | None, *, root: str = "", is_secure: bool = False, lease_seconds: float = 600, **options: Any
+) -> str:
     """A Set-Cookie header."""
     rule = Rule("/checkout", capacity=1, lease_seconds=lease_seconds)
     config = Config.from_options({"rules": [rule], "secret_key": "k", "redis_url": "redis://x", **options})
@@ -61,7 +63,10 @@ def test_a_place_survives_a_closed_browser() -> None:
 
 def test_taking_a_cookie_away() -> None:
     """Under the same name, path and domain, or the browser would keep it."""
-    given, taken = set_by("a", root="/box", cookie_domain="shop.example"), set_by("", root="/box", cookie_domain="shop.example")
+    given, taken = (
+        set_by("a", root="/box", cookie_domain="shop.example"),
+        set_by("", root="/box", cookie_domain="shop.example"),
+    )
     assert "Max-Age=0" in taken
     assert parse_cookie(taken.split(";")[0])["gate"] == ""
     for part in ("Path=/box/", "Domain=shop.example", "HttpOnly", "SameSite=Lax"):

@@ -16,7 +16,7 @@ from django.core.handlers.wsgi import WSGIHandler
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.test import Client, RequestFactory, override_settings
 from django.urls import path
-from sites import CHECKOUT, Browser, Clock
+from sites import CHECKOUT, Browser, Clock, guarded
 
 from admitgate import ConfigError
 from admitgate.django import AdmitGateMiddleware, release
@@ -90,13 +90,13 @@ def test_override_settings_is_honoured_mid_process(shop: Shop, redis_url: str) -
     assert Client().get(CHECKOUT).status_code == 503
 
 
-def test_a_running_handler_sees_changed_settings(shop: Shop, redis_url: str) -> None:
+def test_a_running_site_sees_changed_settings(shop: Shop, redis_url: str) -> None:
     """The middleware is made once; the gate is not."""
-    handler = WSGIHandler()
-    assert Browser(handler).get(CHECKOUT).status_code == 200
+    site = guarded(WSGIHandler())
+    assert Browser(site).get(CHECKOUT).status_code == 200
     with override_settings(ADMITGATE=settings_for(redis_url, MOUNT="/queue/")):
-        assert Browser(handler).get("/queue/status/gala").json["event"] == "gala"
-    assert Browser(handler).get("/queue/status/gala").status_code == 404
+        assert Browser(site).get("/queue/status/gala").json["event"] == "gala"
+    assert Browser(site).get("/queue/status/gala").status_code == 404
 
 
 def test_changed_keys_are_honoured(shop: Shop) -> None:
@@ -253,7 +253,7 @@ def test_our_cookie_and_djangos_go_out_together(shop: Shop) -> None:
         return response
 
     shop.view = view
-    cookies = Browser(WSGIHandler()).get(CHECKOUT).headers.getlist("Set-Cookie")
+    cookies = Browser(guarded(WSGIHandler())).get(CHECKOUT).headers.getlist("Set-Cookie")
     assert sorted(cookie.strip().split("=")[0].split("_")[0] for cookie in cookies) == [
         "admitgate",
         "csrftoken",
@@ -274,7 +274,7 @@ def test_taking_the_cookie_away_leaves_djangos(shop: Shop) -> None:
         return response
 
     shop.view = view
-    browser = Browser(WSGIHandler())
+    browser = Browser(guarded(WSGIHandler()))
     assert browser.get(CHECKOUT).data == b"paid"
     assert browser.get_cookie("sessionid", domain="shop.example") is not None
     assert not browser.tokens()
@@ -323,8 +323,12 @@ def test_vary_is_added_to_not_replaced(shop: Shop) -> None:
     ("setting", "headers", "secure"),
     [
         pytest.param(None, {"X-Forwarded-Proto": "https"}, False, id="a header that nobody vouches for"),
-        pytest.param(("HTTP_X_FORWARDED_PROTO", "https"), {"X-Forwarded-Proto": "https"}, True, id="https at the proxy"),
-        pytest.param(("HTTP_X_FORWARDED_PROTO", "https"), {"X-Forwarded-Proto": "http"}, False, id="http at the proxy"),
+        pytest.param(
+            ("HTTP_X_FORWARDED_PROTO", "https"), {"X-Forwarded-Proto": "https"}, True, id="https at the proxy"
+        ),
+        pytest.param(
+            ("HTTP_X_FORWARDED_PROTO", "https"), {"X-Forwarded-Proto": "http"}, False, id="http at the proxy"
+        ),
     ],
 )
 def test_secure_follows_djangos_proxy_setting(
@@ -350,7 +354,7 @@ def test_the_waiting_page_is_secured_like_every_page(shop: Shop) -> None:
 def test_a_forced_script_name_is_no_part_of_the_rules(shop: Shop) -> None:
     """FORCE_SCRIPT_NAME: paths in rules are Django's path_info."""
     with override_settings(FORCE_SCRIPT_NAME="/box"):
-        response = Browser(WSGIHandler()).get(CHECKOUT)
+        response = Browser(guarded(WSGIHandler())).get(CHECKOUT)
     assert response.data == b"the checkout of gala"
     assert "Path=/box/" in response.headers["Set-Cookie"]
 

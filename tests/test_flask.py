@@ -1,4 +1,4 @@
-"""What is Flask's own: factories, several apps in a process, g.admitgate, its keys. The rest is in test_gate.py."""
+"""What is Flask's own: factories, several apps, g.admitgate, its keys. The rest is in test_gate.py."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import sites
 from flask import Blueprint, Flask, g, redirect, session
-from sites import Browser, Clock
+from sites import Browser, Clock, guarded
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from admitgate import ConfigError
@@ -22,7 +22,7 @@ MakeApp = Callable[..., Flask]
 
 @pytest.fixture
 def make_app(redis_url: str, clock: Clock) -> MakeApp:
-    """A factory, as most Flask sites have one. Upper-case options are the gate's, the others are init_app's."""
+    """A factory, as most Flask sites have one. Upper-case options are the gate's settings."""
 
     def make_app(gate: AdmitGate | None = None, *, key: Any = "key", **settings: Any) -> Flask:
         app = Flask("shop")
@@ -50,7 +50,7 @@ def make_app(redis_url: str, clock: Clock) -> MakeApp:
 
 def get(app: Flask, path: str = "/events/gala/checkout", **options: Any) -> Any:
     """A new visitor asks."""
-    return Browser(app).get(path, **options)
+    return Browser(guarded(app)).get(path, **options)
 
 
 def test_init_app_puts_the_gate_before_the_app(make_app: MakeApp) -> None:
@@ -89,9 +89,9 @@ def test_one_extension_serves_several_apps(make_app: MakeApp) -> None:
 def test_two_apps_with_different_keys_do_not_take_each_others_cookies(make_app: MakeApp) -> None:
     """A token is the app's that gave it."""
     one, two = make_app(key="one"), make_app(key="two")
-    browser = Browser(one)
+    browser = Browser(guarded(one))
     assert browser.get("/events/gala/checkout").status_code == 200
-    browser.application = two
+    browser.application = guarded(two)
     assert browser.get("/events/gala/checkout").status_code == 503
 
 
@@ -157,7 +157,7 @@ def test_a_view_that_raises_keeps_the_slot(make_app: MakeApp) -> None:
     """Flask answers 500 with the visitor's cookie: they try again from inside."""
     app = make_app()
     app.view_functions["checkout"] = lambda event: 1 / 0
-    browser = Browser(app)
+    browser = Browser(guarded(app))
     assert browser.get("/events/gala/checkout").status_code == 500
     app.view_functions["checkout"] = lambda event: "ok"
     assert browser.get("/events/gala/checkout").text == "ok"
@@ -182,9 +182,9 @@ def test_releasing_from_a_view(make_app: MakeApp) -> None:
     @app.get("/events/<event>/checkout/pay")
     def pay(event: str) -> Any:
         g.admitgate.release()
-        return redirect("/")
+        return redirect("http://shop.example/")
 
-    browser = Browser(app)
+    browser = Browser(guarded(app))
     assert browser.get("/events/gala/checkout/pay").status_code == 302
     assert not browser.tokens()
     assert get(app).status_code == 200
@@ -194,7 +194,7 @@ def test_releasing_from_a_payments_callback(make_app: MakeApp) -> None:
     """By the sid that was kept with the order, in whichever app is current."""
     gate = AdmitGate()
     app = make_app(gate)
-    browser = Browser(app)
+    browser = Browser(guarded(app))
     browser.get("/events/gala/checkout")
     with app.app_context():
         gate.release("gala", browser.token().split(".")[1])
@@ -219,7 +219,7 @@ def test_flasks_key_is_the_gates(make_app: MakeApp, key: Any) -> None:
 
 def test_flasks_retired_keys_verify(redis_url: str, make_app: MakeApp) -> None:
     """SECRET_KEY_FALLBACKS."""
-    browser = Browser(make_app(key="old"))
+    browser = Browser(guarded(make_app(key="old")))
     browser.get("/events/gala/checkout")
     app = Flask("shop")
     app.config.update(
@@ -229,16 +229,16 @@ def test_flasks_retired_keys_verify(redis_url: str, make_app: MakeApp) -> None:
     )
     app.add_url_rule("/events/gala/checkout", view_func=lambda: "inside")
     AdmitGate(app)
-    browser.application = app
+    browser.application = guarded(app)
     assert browser.get("/events/gala/checkout").text == "inside"
 
 
 def test_the_gate_may_have_keys_of_its_own(make_app: MakeApp) -> None:
     """So that sessions and places need not be changed together."""
     own = {"SECRET_KEY": "own"}
-    browser = Browser(make_app(key="one", **own))
+    browser = Browser(guarded(make_app(key="one", **own)))
     browser.get("/events/gala/checkout")
-    browser.application = make_app(key="two", **own)
+    browser.application = guarded(make_app(key="two", **own))
     assert browser.get("/events/gala/checkout").status_code == 200
 
 

@@ -13,7 +13,7 @@ import sites
 from sites import CHECK_IN, CHECKOUT, HOME, JSON, LEAVE, THANKS, Clock, Opener, Said, Seen
 from werkzeug.test import TestResponse
 
-clock, open_site, open_plain = sites.clock, sites.open_site, sites.open_plain
+clock, open_site = sites.clock, sites.open_site
 
 
 def is_waiting_page(response: TestResponse) -> bool:
@@ -25,7 +25,7 @@ def is_waiting_page(response: TestResponse) -> bool:
 
 
 def test_as_many_go_in_as_there_are_slots(open_site: Opener) -> None:
-    """The first three see the check-out, the fourth and fifth see the waiting page and the shop never hears of them."""
+    """Three see the check-out, two see the waiting page, and the shop never hears of those."""
     site = open_site(capacity=3)
     responses = [site.browser().get(CHECKOUT) for _ in range(5)]
     assert [response.status_code for response in responses] == [200, 200, 200, 503, 503]
@@ -398,7 +398,7 @@ def test_leaving_with_a_lease_frees_the_slot(open_site: Opener) -> None:
 def test_a_first_visit_to_nothing_leaves_nothing(
     open_site: Opener, clock: Clock, redis_client: redis.Redis, status: int
 ) -> None:
-    """The slot goes back at once, no cookie is set, no key stays, and no memory that would look like a loss."""
+    """The slot goes back at once; no cookie, no key, and no memory that would look like a loss."""
     site = open_site()
     site.shop.view = lambda seen: Said(status=status, body=b"no such event")
     for _ in range(3):
@@ -525,7 +525,12 @@ def test_exempt_paths_pass(open_site: Opener) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["//events/gala/checkout/callback/..", "/x/../events/gala/checkout/callback", "/events/gala/checkout/callback/../pay"]
+    "path",
+    [
+        "//events/gala/checkout/callback/..",
+        "/x/../events/gala/checkout/callback",
+        "/events/gala/checkout/callback/../pay",
+    ],
 )
 def test_an_exemption_cannot_be_reached_by_an_odd_path(open_site: Opener, path: str) -> None:
     """What is exempt has to be asked for by its plain name."""
@@ -586,7 +591,9 @@ PREFLIGHT = {"Access-Control-Request-Method": "POST", "Origin": "http://app.exam
         pytest.param(PREFLIGHT, b"", True, id="a pre-flight passes"),
         pytest.param({}, b"", False, id="another OPTIONS waits"),
         pytest.param(PREFLIGHT | {"Cookie": "other=1"}, b"", False, id="one with a cookie is none"),
-        pytest.param(PREFLIGHT | {"Authorization": "Basic eA=="}, b"", False, id="one with a password is none"),
+        pytest.param(
+            PREFLIGHT | {"Authorization": "Basic eA=="}, b"", False, id="one with a password is none"
+        ),
         pytest.param(PREFLIGHT, b"card=1", False, id="one with a body is none"),
     ],
 )
@@ -787,7 +794,7 @@ def test_in_an_outage_everybody_waits(open_alone: Callable[..., sites.Site]) -> 
 
 @pytest.mark.parametrize("where", ["gate", "rule"])
 def test_in_an_outage_a_site_may_open(open_alone: Callable[..., sites.Site], where: str) -> None:
-    """on_outage="open", for all or for one rule: everybody goes in, and the admission says that nobody counts."""
+    """on_outage="open", for all or for one rule: everybody goes in, and nobody is counted."""
     rule = {"path": "/events/<event>/checkout", "capacity": 0}
     options = {"on_outage": "open"} if where == "gate" else {"rules": [rule | {"on_outage": "open"}]}
     site = open_alone(**options)

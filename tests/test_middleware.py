@@ -33,12 +33,23 @@ def gated(redis_url: str, clock: Clock) -> Gated:
 class Served:
     """One request as a server makes it: what was called, in which order, and what came out."""
 
-    def __init__(self, application: Any, path: str = CHECKOUT, **environ: Any) -> None:
-        self.environ: dict[str, Any] = {"PATH_INFO": path, **environ}
+    def __init__(
+        self, application: Any, path: str = CHECKOUT, *, at_once: bool = True, **environ: Any
+    ) -> None:
+        self.environ: dict[str, Any] = {"PATH_INFO": path, "SCRIPT_NAME": "", "QUERY_STRING": "", **environ}
         setup_testing_defaults(self.environ)
         self.starts: list[tuple[str, dict[str, str], Any]] = []
         self.written: list[bytes] = []
-        self.body = application(self.environ, self._start_response)
+        self._application = application
+        self.body: Any = self._call() if at_once else None
+
+    def _call(self) -> Any:
+        return self._application(self.environ, self._start_response)
+
+    def serve(self) -> bytes:
+        """The whole of it."""
+        self.body = self._call()
+        return self.finish()
 
     def _start_response(self, status: str, headers: list[tuple[str, str]], *exc_info: Any) -> Any:
         assert len(exc_info) <= 1
@@ -46,9 +57,10 @@ class Served:
         return self.written.append
 
     def finish(self) -> bytes:
-        """Send it all and close it, as servers must."""
+        """Send it all and close it, as servers must. What was written first stands first."""
         try:
-            return b"".join(self.body)
+            rest = b"".join(self.body)
+            return b"".join(self.written) + rest
         finally:
             self.close()
 
@@ -73,7 +85,7 @@ class Served:
         return self.headers["Set-Cookie"].split(";")[0]
 
 
-def is_free(gate: AdmitGate, application: Any = None) -> bool:
+def is_free(gate: AdmitGate) -> bool:
     """Does a newcomer find the slot free? (And takes it.)"""
     gate._application = hello
     served = Served(gate)
@@ -140,7 +152,7 @@ STARTS = pytest.mark.parametrize("starts", ["at once", "late"])
 
 
 def test_what_passes_is_not_touched(gated: Gated) -> None:
-    """The application gets the server's own environ and start_response, the server the application's own body."""
+    """The application gets the server's own environ and start_response, and the server its own body."""
     body = Body(b"a")
     got: list[Any] = []
 
@@ -218,8 +230,8 @@ def test_write_works(gated: Gated) -> None:
         return [b"three"]
 
     served = Served(gated(application))
-    assert served.finish() == b"three"
     assert served.written == [b"one ", b"two "]
+    assert served.finish() == b"one two three"
 
 
 def test_an_error_page_replaces_the_answer(gated: Gated) -> None:
@@ -380,10 +392,9 @@ def yielding(environ: dict[str, Any], start_response: Any) -> Any:
 def test_a_first_visit_that_breaks_half_way_keeps_the_slot(gated: Gated, application: Any) -> None:
     """The cookie is out: whoever reloads the half page is inside."""
     gate = gated(application)
-    served = Served.__new__(Served)
+    served = Served(gate, at_once=False)
     with pytest.raises(ZeroDivisionError):
-        served.__init__(gate)  # type: ignore[misc]
-        served.finish()
+        served.serve()
     assert not is_free(gate)
     assert Served(gate, HTTP_COOKIE=served.cookie).status == "200 OK"
 
@@ -424,6 +435,63 @@ def test_a_lease_that_ends_during_its_request(gated: Gated, clock: Clock) -> Non
     assert Served(gate).finish() == b"hello"
     assert released
     assert not is_free(gate)
+
+
+# --- every kind of application, between validators
+
+
+def by_write(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+    """The body goes out by write()."""
+    start_response(*OK)(b"hello")
+    return []
+
+
+def by_generator(environ: dict[str, Any], start_response: Any) -> Iterator[bytes]:
+    """Nothing happens before the first chunk is asked for."""
+    start_response(*OK)
+    yield b"hel"
+    yield b"lo"
+
+
+def by_error_page(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+    """Another answer takes the place of the first."""
+    start_response(*OK)
+    try:
+        raise ZeroDivisionError
+    except ZeroDivisionError:
+        start_response("500 Oops", OK[1], sys.exc_info())
+    return [b"hello"]
+
+
+def by_nothing(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+    """An answer without a body or a type."""
+    start_response("204 No Content", [("Content-Length", "0")])
+    return []
+
+
+@pytest.mark.parametrize("kind", [hello, by_write, by_generator, by_error_page, by_nothing])
+@pytest.mark.parametrize("method", ["GET", "POST", "HEAD"])
+def test_the_gate_is_valid_wsgi_on_both_sides(gated: Gated, kind: Any, method: str) -> None:
+    """For visits that pass, come first, come again, wait or stay below the mount."""
+
+    def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        if environ["REQUEST_METHOD"] == "HEAD":
+            return by_nothing(environ, start_response)
+        result: Iterable[bytes] = kind(environ, start_response)
+        return result
+
+    app = sites.guarded(gated(sites.inside(sites.guarded, application)))
+    body = b"" if method == "HEAD" or kind is by_nothing else b"hello"
+    served, cookie = [], ""
+    for path in (HOME, CHECKOUT, CHECKOUT):
+        request = Served(app, path, REQUEST_METHOD=method, HTTP_COOKIE=cookie)
+        served.append(request.finish())
+        cookie = request.headers.get("Set-Cookie", "").split(";")[0]
+    assert served == [body] * 3
+    waiting, status = (Served(app, path, REQUEST_METHOD=method) for path in (CHECKOUT, STATUS))
+    assert bool(waiting.finish()) is (method != "HEAD")
+    assert bool(status.finish()) is (method != "HEAD")
+    assert (waiting.status[:3], status.status[:3]) == ("503", "405" if method == "POST" else "200")
 
 
 # --- HEAD, prefixes, proxies
@@ -467,7 +535,9 @@ def test_a_missing_path_is_the_root(gated: Gated) -> None:
         pytest.param(1, "", False, id="nothing is said"),
     ],
 )
-def test_trusted_proxies_say_how_the_visitor_came(gated: Gated, trusted: int, forwarded: str, secure: bool) -> None:
+def test_trusted_proxies_say_how_the_visitor_came(
+    gated: Gated, trusted: int, forwarded: str, secure: bool
+) -> None:
     """So that the cookie is Secure where the browser's side is."""
     gate = gated(hello, trusted_proxies=trusted)
     served = Served(gate, HTTP_X_FORWARDED_PROTO=forwarded)

@@ -98,14 +98,19 @@ def test_the_first_rule_that_matches_wins() -> None:
 @pytest.mark.parametrize(
     ("rule", "path", "event"),
     [
-        pytest.param(Rule(CHECKOUT, capacity=1), "/events/gala/checkout", "gala", id="the placeholder's value"),
+        pytest.param(
+            Rule(CHECKOUT, capacity=1), "/events/gala/checkout", "gala", id="the placeholder's value"
+        ),
         pytest.param(Rule("/checkout", capacity=1), "/checkout/pay", "checkout", id="else the path"),
         pytest.param(Rule("/", capacity=1), "/any/thing", "/", id="the whole site"),
         pytest.param(
             Rule("/<city>/<event>/buy", capacity=1), "/bonn/gala/buy", "bonn/gala", id="several placeholders"
         ),
         pytest.param(
-            Rule("/<city>/<event>/buy", capacity=1, event="{event}"), "/bonn/gala/buy", "gala", id="a template"
+            Rule("/<city>/<event>/buy", capacity=1, event="{event}"),
+            "/bonn/gala/buy",
+            "gala",
+            id="a template",
         ),
         pytest.param(
             Rule("/<event>/buy", capacity=1, event="all"), "/gala/buy", "all", id="a template without names"
@@ -180,7 +185,9 @@ def test_an_event_no_path_can_have_has_no_rule(event: str) -> None:
     assert Rules([Rule(CHECKOUT, capacity=1)]).of_event(event) is None
 
 
-@pytest.mark.parametrize("name", ["x" * 5000, "a\nb", "a\x00b", "\u202eevil", "\ud800"], ids=lambda name: ascii(name)[:12])
+@pytest.mark.parametrize(
+    "name", ["x" * 5000, "a\nb", "a\x00b", "\u202eevil", "\ud800"], ids=lambda name: ascii(name)[:12]
+)
 def test_an_event_from_a_path_is_short_and_printable(name: str) -> None:
     """It goes into logs, pages and Redis: what isn't so is cut, and told apart by its digest."""
     event = event_name("{event}", {"event": name})

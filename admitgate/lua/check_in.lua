@@ -1,6 +1,6 @@
 -- check_in(sid, 13 number, 14 ms of the lease to give, 15 when the ticket was given): "I am here".
 -- -> ADMIT deadline | READY rank | WAIT | GONE
--- READY's rank counts from 0; a rank equal to the size of `ready` is somebody who finds no place in it yet.
+-- READY's rank counts from 0.
 local TICKET_LIFE_MS = 86400000    -- below the keys' expiry: a line that ended by itself is not a line that was lost
 local number, give_ms, joined = tonumber(ARGV[13]), tonumber(ARGV[14]), tonumber(ARGV[15])
 if give_ms == 0 then give_ms = lease_ms end
@@ -24,14 +24,16 @@ if number > serving then return conclude('WAIT', 0) end
 
 if not redis.call('ZSCORE', READY, sid) then
   if present >= ready_size then
-    local highest = redis.call('ZREVRANGE', READY, 0, 0, 'WITHSCORES')
-    if number > tonumber(highest[2]) then
-      poll_ms = math.max(poll_ms, math.floor(patience_ms))
-      return conclude('READY', present)
+    local last_two = redis.call('ZREVRANGE', READY, 0, 1, 'WITHSCORES')
+    local highest = tonumber(last_two[2])
+    if number > highest then
+      call_back_to(highest)
+      return conclude('WAIT', 0)
     end
-    redis.call('ZREM', READY, highest[1])
-    redis.call('ZREM', SEEN, highest[1])
+    redis.call('ZREM', READY, last_two[1])
+    redis.call('ZREM', SEEN, last_two[1])
     present = present - 1
+    call_back_to(math.max(number, tonumber(last_two[4]) or 0))
   end
   redis.call('ZADD', READY, number, sid)
   present = present + 1

@@ -2,12 +2,12 @@
 
 local PURGE_MOST = 100             -- members dropped per call, so that no call is long
 local POLLS_PER_SECOND = 200       -- what the ready may ask of the servers, all together
-local READY_LEAST, STEP_MOST, STEP_GROWTH = 16, 2000, 4
+local READY_LEAST, STEP_MOST, STEP_GROWTH = 16, 5000, 4
 local RATE_MEAN_MS, RATE_LEAST_MS = 60000, 10000
 local PRESENCE_LEAST = 0.001
 
 local flow = redis.call('HMGET', LINE, 'serving_before', 'moved_at', 'invited', 'shown', 'presence', 'hold_until',
-  'gap_from', 'gap_to', 'rate', 'rate_at', 'tokens', 'tokens_at', 'visits', 'rate_from')
+  'gap_from', 'gap_to', 'rate', 'rate_at', 'tokens', 'tokens_at', 'visits', 'rate_from', 'crowded')
 local serving_before, moved_at = tonumber(flow[1]) or 0, tonumber(flow[2]) or 0
 local invited, shown, presence = tonumber(flow[3]) or 0, tonumber(flow[4]) or 0, tonumber(flow[5]) or 1
 local hold_until, gap_from, gap_to = tonumber(flow[6]) or 0, tonumber(flow[7]) or 0, tonumber(flow[8]) or 0
@@ -61,12 +61,13 @@ local function room()
   return holding and 0 or math.min(capacity - in_use, math.floor(tokens))
 end
 
--- W: what turns over in two graces (one to invite the next, one for them to come), or what is free right now
-local patience_ms = grace_ms * 2 / 3               -- the longest poll that still shows presence within a grace
+-- W: twice what turns over while the next are called, have their grace, and poll; or what is free right now
+local poll_ms = math.floor(grace_ms / 3)
+local patience_ms = 2 * poll_ms                    -- the longest poll that still shows presence within a grace
 local ready_most = math.floor(POLLS_PER_SECOND * patience_ms / 1000)
 local ready_size = math.min(ready_most,
-  math.max(READY_LEAST, math.ceil(2 * rate * grace_ms / 1000), capacity - in_use))
-local poll_ms = math.max(math.floor(grace_ms / 3), math.ceil(ready_size * 1000 / POLLS_PER_SECOND))
+  math.max(READY_LEAST, math.ceil(2 * rate * (grace_ms + patience_ms) / 1000), capacity - in_use))
+poll_ms = math.max(poll_ms, math.ceil(ready_size * 1000 / POLLS_PER_SECOND))
 
 local function gap_ahead()
   return gap_to > serving and gap_to - math.max(serving, gap_from) or 0
@@ -78,7 +79,11 @@ end
 
 local function advance()
   if holding or serving >= issued or not is_grace_over or present >= ready_size / 2 then return end
-  if invited >= READY_LEAST / 2 then               -- fewer tell nothing about how many come when they are called
+  if flow[15] then                                 -- more came than there was room for: call fewer
+    presence = math.min(1, presence * STEP_GROWTH)
+    set('presence', presence)
+    redis.call('HDEL', LINE, 'crowded')
+  elseif invited >= READY_LEAST / 2 then           -- fewer tell nothing about how many come when they are called
     local share = math.min(1, shown / invited)
     if shown == 0 then presence = presence / STEP_GROWTH
     elseif share < 0.25 then presence = presence / 2
@@ -98,6 +103,14 @@ local function advance()
   set('invited', invited)
   set('shown', 0)
   set('moved_at', now)
+end
+
+-- More present visitors than `ready` holds: those above its highest number are not called yet after all. Without
+-- that, whoever of them happens to poll first when a place comes free would go in before the earlier ones.
+local function call_back_to(number)
+  serving, serving_before = number, math.min(serving_before, number)
+  set('serving_before', serving_before)
+  set('crowded', 1)
 end
 
 local function admit(for_ms)

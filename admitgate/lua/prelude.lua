@@ -6,6 +6,7 @@
 --               last offset corrected kept                    latest call, our clock minus Redis', when that last
 --                                                             shrank, when the expiry was last pushed on
 --               moved_at invited shown presence               the last step: when, how many, how many came; share who do
+--               crowded                                       1 if more came than `ready` holds, and serving went back
 --               hold_from hold_until gap_from gap_to elders   after a loss; elders = 1 once a ticket older than `born` came
 --               visits                                        admissions that no 404 took back
 --               rate rate_at rate_from                        admissions per second, a mean of 60 s, since a line formed
@@ -83,9 +84,9 @@ if not born then
   if is_known then redis.call('HSET', LINE, 'elders', 1, 'visits', 1) end
 end
 if mark_issued > issued then issued = mark_issued end
-if mark_serving > serving then serving = mark_serving end
 
 if loss_hold_ms then
+  serving = math.max(serving, mark_serving)
   start_hold(loss_hold_ms)
   local gap = redis.call('HMGET', LINE, 'gap_from', 'gap_to')
   local is_uncrossed = (tonumber(gap[2]) or 0) > serving

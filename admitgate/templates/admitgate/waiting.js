@@ -7,7 +7,7 @@
   const JITTER = 0.2;
   const REQUEST_SECONDS = 10;
   const LONGEST_PAUSE = 300;
-  const STEP_MOST = 2000;
+  const STEP_MOST = 5000;
   const STEP_GROWTH = 4;
   const LATE_SECONDS = 2;
 
@@ -28,7 +28,7 @@
   function isStatus(body, event) {
     return !!body && body.event === event &&
       typeof body.state === "string" && typeof body.message === "string" &&
-      [body.serving, body.issued, body.ready, body.step].every(isCount) &&
+      [body.serving, body.issued, body.ready, body.step, body.updated].every(isCount) &&
       body.serving <= body.issued && isWithin(0.1, 3600, body.grace) && isWithin(0, Infinity, body.admitted_per_minute) &&
       isPoll(body.poll) && isGap(body.gap);
   }
@@ -90,7 +90,7 @@
     const number = place.number;
     const line = {
       serving: place.serving, issued: place.issued, ready: 0, step: 1, gap: null,
-      admitted_per_minute: 0, poll: facts.poll, grace: 0,
+      admitted_per_minute: 0, poll: facts.poll, grace: 0, updated: 0,
     };
     const view = {
       state: place.state, position: place.position, isAbout: place.is_about,
@@ -176,11 +176,10 @@
       // Only now that the site answers may a page without a number be reloaded: a reload into a
       // dead network ends in the browser's error page, which asks nobody any more.
       if (number === null) return enter(view.state);
-      const serving = Math.max(line.serving, status.serving);
-      const issued = Math.max(line.issued, status.issued);
-      Object.assign(line, status, { serving: serving, issued: issued });
+      // Two caches may answer in turns, one with what was true a while ago.
+      if (status.updated >= line.updated) Object.assign(line, status);
       hasStatus = true;
-      if (number <= serving) {
+      if (number <= line.serving) {
         succeeded({ message: message });
         return ask();
       }
@@ -218,7 +217,10 @@
     function takePlace(body) {
       // Not our turn after all: back to the answer that is shared, so that asking in person
       // stays rare.
-      if (body.state === "waiting") line.serving = Math.min(line.serving, number - 1);
+      if (body.state === "waiting") {
+        const serving = isCount(body.serving) ? body.serving : line.serving;
+        line.serving = Math.min(serving, number - 1);
+      }
       const position = isCount(body.position) ? Math.max(1, body.position) : view.position;
       succeeded({
         state: body.state, position: position, isAbout: body.state !== "ready" && position > 1,

@@ -109,16 +109,7 @@ class Config:
         return faults
 
     def _redis_faults(self) -> list[str]:
-        faults = []
-        if self.redis_client is None:
-            if not isinstance(self.redis_url, str) or not self.redis_url:
-                faults.append(
-                    "redis_url is missing: give it, such as 'redis://localhost:6379/0', "
-                    "or set ADMITGATE_REDIS_URL in the environment."
-                )
-            elif urlsplit(self.redis_url).scheme not in URL_SCHEMES:
-                scheme = urlsplit(self.redis_url).scheme
-                faults.append(f"redis_url has the scheme {scheme!r}: use one of {', '.join(URL_SCHEMES)}.")
+        faults = [] if self.redis_client is not None else self._redis_url_faults()
         if not is_number(self.redis_timeout_seconds, 0.01, 30):
             faults.append(
                 f"redis_timeout_seconds is {self.redis_timeout_seconds!r}: give seconds from 0.01 to 30."
@@ -126,6 +117,20 @@ class Config:
         if self.on_outage not in OUTAGE_ANSWERS:
             faults.append(f"on_outage is {self.on_outage!r}: give 'hold' or 'open'.")
         return faults
+
+    def _redis_url_faults(self) -> list[str]:
+        if not isinstance(self.redis_url, str) or not self.redis_url:
+            return [
+                "redis_url is missing: give it, such as 'redis://localhost:6379/0', "
+                "or set ADMITGATE_REDIS_URL in the environment."
+            ]
+        try:
+            scheme, _ = urlsplit(self.redis_url).scheme, urlsplit(self.redis_url).port
+        except ValueError as error:  # the URL itself may hold a password, so it is not repeated
+            return [f"redis_url can't be read ({error}): give one such as 'redis://localhost:6379/0'."]
+        if scheme not in URL_SCHEMES:
+            return [f"redis_url has the scheme {scheme!r}: use one of {', '.join(URL_SCHEMES)}."]
+        return []
 
     def _address_faults(self) -> list[str]:
         faults = []

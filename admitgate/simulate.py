@@ -1,0 +1,531 @@
+"""A sale under virtual time: invented visitors, the real scripts, a private Redis.
+
+Visitors do what the waiting page does. Who waits far from being called would ask every ``poll_ceiling``
+seconds and hear that nothing changed; those are counted, and only they are not acted out. Whoever could
+ask sooner, or be called before asking again, is asked one by one. Everything else is a call to the scripts.
+"""
+
+from __future__ import annotations
+
+import heapq
+import random
+from array import array
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from . import counter
+from .counter import Reply
+from .embedded import EmbeddedRedis
+from .memory import Snapshot
+from .places import place_in_line
+from .scenario import Scenario
+from .tokens import Ticket
+from .virtual import Clock, Fleet, Wire
+
+EVENT = "gala"
+LATE_SHARE = 0.05  # so many may wait longer than the target where the 95th percentile keeps it
+
+_moment = 0.1  # nobody's next step comes sooner, so that what falls into one moment can be asked together
+_moments_per_second = 10
+_hardly_idle_seconds = 600.0
+_stays, _leaves_when_called = 2.0, 1.0
+_called_share = 0.1
+_arrival_scale = 0.25
+_session_sigma = 0.5
+_newcomer_number = 2**62
+_settled_periods = 10
+
+_OUTSIDE, _FAR_NEW, _FAR, _NEAR, _CALLED, _INSIDE, _GONE = range(7)
+
+Act = Callable[[int], None]
+Progress = Callable[["Simulation"], None]
+
+
+class Crowd:
+    """Who comes, when, and what for. The same for every capacity: so runs can be compared."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        dice = random.Random(scenario.seed)
+        count = scenario.visitors
+        self.arrives = array("d", sorted(_arrival(dice) * scenario.arrive_over for _ in range(count)))
+        mu = -(_session_sigma**2) / 2  # so that the mean is 1
+        self.session = array(
+            "d", (scenario.session_seconds * dice.lognormvariate(mu, _session_sigma) for _ in range(count))
+        )
+        self.leaves = array("d", (_leaving(dice, scenario.no_show) for _ in range(count)))
+        self.pays = bytearray(dice.random() < scenario.pay for _ in range(count))
+
+
+def _arrival(dice: random.Random) -> float:
+    """From 0 to 1, most of them early: exponential, cut off at 1."""
+    while (at := dice.expovariate(1 / _arrival_scale)) > 1:
+        pass
+    return at
+
+
+def _leaving(dice: random.Random, no_show: float) -> float:
+    """After which share of those ahead was called somebody leaves; a tenth of them when called themselves."""
+    is_no_show, is_late, share = dice.random() < no_show, dice.random() < _called_share, dice.random()
+    if not is_no_show:
+        return _stays
+    return _leaves_when_called if is_late else share
+
+
+@dataclass
+class Series:
+    """One figure for each second."""
+
+    in_line: array[float] = field(default_factory=lambda: array("d"))
+    leases: array[float] = field(default_factory=lambda: array("d"))
+    abandoned: array[float] = field(default_factory=lambda: array("d"))
+    status_polls: array[float] = field(default_factory=lambda: array("d"))
+    calls: dict[str, array[float]] = field(default_factory=dict)
+
+
+@dataclass
+class Tally:
+    """What was counted."""
+
+    admitted: int = 0
+    admitted_at_once: int = 0
+    paid: int = 0
+    walked_away: int = 0
+    no_shows: int = 0
+    gave_up: int = 0
+    outlived: int = 0  # sessions that went on when their lease had run out
+    refused: int = 0  # answers that no visitor of a healthy event gets
+    leases_most: int = 0
+    line_most: int = 0
+    overtakings: int = 0
+    numbers_wrong: int = 0
+    status_polls: float = 0.0
+    seconds_waited_for: int = 0
+    use: float = 0.0
+    use_by_the_gone: float = 0.0
+
+
+class Simulation:
+    """One run. ``late_seconds``: end it as soon as too many have waited longer than that."""
+
+    def __init__(
+        self, scenario: Scenario, redis: EmbeddedRedis, *, late_seconds: float | None = None
+    ) -> None:
+        self.scenario, self.rule, self.policy = scenario, scenario.rule(), scenario.poll()
+        self.clock, self.crowd = Clock(), Crowd(scenario)
+        self.tally, self.series = Tally(), Series()
+        self._wire = Wire(redis.socket_path)
+        self._wire.ask("FLUSHALL")
+        self._fleet = Fleet(self._wire, self.clock, self.rule, EVENT, scenario.workers)
+        self._dice = random.Random(scenario.seed + 1)
+        count = scenario.visitors
+        self.state, self._held, self._is_gone = bytearray(count), bytearray(count), bytearray(count)
+        self.waits, self._due = array("d", [-1.0]) * count, array("d", [0.0]) * count
+        self._ready_at, self._ends = array("d", [-1.0]) * count, array("d", [0.0]) * count
+        self._number, self._joined_ms = array("q", [0]) * count, array("q", [0]) * count
+        self._deadline = array("q", [0]) * count
+        self._events: list[tuple[float, int, Act, int]] = []
+        self._order = 0
+        self._arrived = 0
+        self.in_line = self.inside = self.leases = self.abandoned = 0
+        self._endings: list[tuple[int, int]] = []
+        self._asking: dict[int, list[int]] = {}
+        self._far: deque[int] = deque()
+        self._far_new: deque[int] = deque()
+        self._far_count = 0
+        self._far_due = 0.0
+        self._far_from = _newcomer_number
+        self._far_judged_at = -1.0
+        self._serving = 0
+        self._quitters: list[tuple[float, int]] = []
+        self._entered: deque[tuple[float, int]] = deque()
+        self._last_number = 0
+        self._moved_at = 0.0
+        self._polls = 0.0
+        self._calls_before = dict(self._fleet.calls)
+        self.series.calls = {verb: array("d") for verb in self._fleet.calls}
+        self.late_seconds, self.late, self._late_next = late_seconds, 0, 0
+        self.stayers = sum(share == _stays for share in self.crowd.leaves)
+        self.is_stuck = self.is_cut = self.is_too_late = False
+
+    # -- time -------------------------------------------------------------------------------------------
+
+    def run(self, progress: Progress = lambda _: None) -> None:
+        """Until everybody has been, or nothing can change any more."""
+        tick = 0
+        with self.clock.drives_the_workers():
+            try:
+                while not self._is_over():
+                    self._live_through(tick)
+                    tick += 1
+                    if tick % _moments_per_second == 0:
+                        self.clock.seconds = tick / _moments_per_second
+                        self._sample()
+                        progress(self)
+            finally:
+                self._wire.close()
+
+    def _is_over(self) -> bool:
+        if self.is_stuck or self.is_cut or self.is_too_late:
+            return True
+        return self._arrived == self.scenario.visitors and not self.in_line and not self.inside
+
+    def _live_through(self, tick: int) -> None:
+        start = tick / _moments_per_second
+        self.clock.seconds = start
+        if self.in_line:
+            self._poll_status(tick)
+        end = start + _moment
+        arrives, events = self.crowd.arrives, self._events
+        while True:
+            arrival = arrives[self._arrived] if self._arrived < len(arrives) else end
+            if events and events[0][0] < min(end, arrival):
+                at, _, act, who = heapq.heappop(events)
+                self.clock.seconds = at
+                act(who)
+            elif arrival < end:
+                self.clock.seconds = arrival
+                self._arrived += 1
+                self._join(self._arrived - 1)
+            else:
+                break
+        self._fleet.flush()
+
+    def _at(self, seconds: float, act: Act, who: int) -> None:
+        self._order += 1
+        heapq.heappush(self._events, (seconds, self._order, act, who))
+
+    def _jittered(self, seconds: float) -> float:
+        return seconds * (0.8 + 0.4 * self._dice.random())
+
+    # -- coming, waiting, leaving -----------------------------------------------------------------------
+
+    def _join(self, who: int) -> None:
+        call = counter.join(self.rule, EVENT, f"{who:016x}")
+        self._fleet.put(call, lambda reply: self._joined(who, reply))
+
+    def _joined(self, who: int, reply: Reply) -> None:
+        if reply.verdict == "ADMIT":
+            self.tally.admitted_at_once += 1
+            self._note_entry(_newcomer_number)
+            self._hold(who, reply)
+            self._enter(who, is_claim=False)
+        elif reply.verdict == "TICKET" and reply.snapshot:
+            self._stand_in_line(who, reply.value, reply.now_ms, reply.snapshot)
+        else:
+            self.tally.refused += 1
+            self.state[who] = _GONE
+
+    def _stand_in_line(self, who: int, number: int, now_ms: int, line: Snapshot) -> None:
+        now = self.clock.seconds
+        if self._last_number and number != self._last_number + 1:
+            self.tally.numbers_wrong += 1
+        self._last_number, self._number[who], self._joined_ms[who] = number, number, now_ms
+        self.in_line += 1
+        self.tally.line_most = max(self.tally.line_most, self.in_line)
+        leaves = self.crowd.leaves[who]
+        if leaves < _leaves_when_called:
+            heapq.heappush(self._quitters, (line.serving + leaves * (number - line.serving), who))
+        elif leaves == _stays and self.scenario.patience_seconds:
+            self._at(now + self._patience(), self._give_up, who)
+        pause = place_in_line(self.rule, EVENT, line, number, None, self.policy).poll_seconds
+        due = self._due[who] = now + self._jittered(pause)
+        if pause >= self.policy.ceiling and number > self._far_from:
+            self.state[who] = _FAR_NEW
+            self._far.append(who)
+            self._far_new.append(who)
+        else:
+            self._ask_status(who, due)
+
+    def _patience(self) -> float:
+        return max(_moment, self._dice.expovariate(1 / (self.scenario.patience_seconds or 1)))
+
+    def _give_up(self, who: int) -> None:
+        if _FAR_NEW <= self.state[who] <= _CALLED:
+            self.tally.gave_up += 1
+            self._leave(who)
+
+    def _leave(self, who: int) -> None:
+        """Without a word: nobody but the visitor knows."""
+        if self.state[who] == _FAR:
+            self._far_count -= 1
+        self.state[who] = _GONE
+        self.in_line -= 1
+
+    # -- "is it my turn?" -------------------------------------------------------------------------------
+
+    def _ask_status(self, who: int, due: float) -> None:
+        self.state[who] = _NEAR
+        self._due[who] = due
+        tick = int(due * _moments_per_second)
+        asking = self._asking.get(tick)
+        if asking is None:
+            self._asking[tick] = [who]
+        else:
+            asking.append(who)
+
+    def _poll_status(self, tick: int) -> None:
+        """Everybody's look at the shared status in this moment, each by another worker in turn."""
+        asking = self._asking.pop(tick, None)
+        self._far_due += self._far_count * _moment / self.policy.ceiling
+        far = int(self._far_due)
+        self._far_due -= far
+        self._polls += far
+        askers = far + (len(asking) if asking else 0)
+        if not askers:
+            return
+        looks = [self._fleet.status() for _ in range(min(askers, self.scenario.workers))]
+        lines = [line for line in looks if line]
+        if lines:
+            self._see(max(lines))
+        for nth, who in enumerate(asking or ()):
+            if self.state[who] == _NEAR:
+                self._polls += 1
+                self._read_status(who, lines[nth % len(lines)] if lines else None)
+
+    def _read_status(self, who: int, line: Snapshot | None) -> None:
+        due = self._due[who]
+        ahead = self._number[who] - line.serving if line else 0
+        if line is None:
+            self._ask_status(who, due + self._jittered(self.policy.floor))
+        elif ahead <= 0:
+            self.state[who] = _CALLED
+            self._at(due, self._check_in, who)
+        else:
+            self._ask_status(who, due + self._jittered(self._pause(line, ahead)))
+
+    def _pause(self, line: Snapshot, ahead: int) -> float:
+        """As in waiting.js."""
+        wait = (ahead + line.present) / (line.admitted_per_minute / 60 or 1)
+        return self.policy.seconds(wait, ahead=ahead, step=line.step, grace=self.rule.grace_seconds)
+
+    def _see(self, line: Snapshot) -> None:
+        """The line has moved: who leaves at this point, who comes near."""
+        if line.serving != self._serving:
+            self._serving = line.serving
+            while self._quitters and self._quitters[0][0] <= self._serving:
+                _, who = heapq.heappop(self._quitters)
+                if _FAR_NEW <= self.state[who] <= _NEAR:
+                    self.tally.no_shows += 1
+                    self._leave(who)
+        if self.clock.seconds >= self._far_judged_at + 1:
+            self._judge_far(line)
+        while self._far and self._number[self._far[0]] <= self._far_from:
+            self._come_near(self._far.popleft())
+        settled = self.clock.seconds - self.policy.ceiling
+        while self._far_new and self.crowd.arrives[self._far_new[0]] <= settled:
+            who = self._far_new.popleft()
+            if self.state[who] == _FAR_NEW:
+                self.state[who] = _FAR
+                self._far_count += 1
+
+    def _judge_far(self, line: Snapshot) -> None:
+        """From which number on everybody asks as seldom as a page ever does."""
+        self._far_judged_at = self.clock.seconds
+        most = range(self.scenario.visitors)
+        ahead = bisect_left(most, self.policy.ceiling, key=lambda ahead: self._pause(line, ahead))
+        self._far_from = line.serving + ahead
+
+    def _come_near(self, who: int) -> None:
+        if self.state[who] not in (_FAR_NEW, _FAR):
+            return
+        if self.state[who] == _FAR:
+            self._far_count -= 1
+        self._ask_status(who, self._next_far_poll(self._due[who]))
+
+    def _next_far_poll(self, first: float) -> float:
+        """When somebody asks next who has asked every ``ceiling`` seconds or so since ``first``."""
+        now, ceiling = self.clock.seconds, self.policy.ceiling
+        if now - first > _settled_periods * ceiling:
+            interval = (0.64 + 0.8 * self._dice.random()) ** 0.5  # a long one is met more often than a short one
+            return now + ceiling * interval * self._dice.random()
+        while first < now:
+            first += self._jittered(ceiling)
+        return first
+
+    # -- "I am here" ------------------------------------------------------------------------------------
+
+    def _check_in(self, who: int) -> None:
+        if self.state[who] != _CALLED:
+            return
+        ticket = Ticket(f"{who:016x}", self._number[who], self._joined_ms[who])
+        call = counter.check_in(self.rule, EVENT, ticket, is_claim=True)
+        self._fleet.put(call, lambda reply: self._checked_in(who, reply))
+
+    def _checked_in(self, who: int, reply: Reply) -> None:
+        is_here = self.state[who] == _CALLED
+        if reply.verdict == "ADMIT":
+            self._note_entry(self._number[who])
+            self._hold(who, reply)
+        elif reply.verdict == "READY":
+            self._note_presence(who)
+        if not is_here:
+            return
+        if self.crowd.leaves[who] == _leaves_when_called:
+            self.tally.no_shows += 1
+            self._leave(who)
+        elif reply.verdict == "ADMIT":
+            self.in_line -= 1
+            self._enter(who, is_claim=True)
+        elif reply.verdict in ("READY", "WAIT") and reply.snapshot:
+            self._wait_on(who, reply, reply.snapshot)
+        else:
+            self.tally.refused += 1
+            self._leave(who)
+
+    def _wait_on(self, who: int, reply: Reply, line: Snapshot) -> None:
+        rank = reply.value if reply.verdict == "READY" else None
+        place = place_in_line(self.rule, EVENT, line, self._number[who], rank, self.policy)
+        due = self.clock.seconds + self._jittered(place.poll_seconds)
+        if rank is None:
+            self._ask_status(who, due)
+        else:
+            self._at(due, self._check_in, who)
+
+    def _note_entry(self, number: int) -> None:
+        """Keep who went in lately, as far as it can matter to a lower number."""
+        now = self.clock.seconds
+        self._moved_at = now
+        while self._entered and self._entered[0][0] < now - self.rule.grace_seconds:
+            self._entered.popleft()
+        while self._entered and self._entered[-1][1] <= number:
+            self._entered.pop()
+        self._entered.append((now, number))
+
+    def _note_presence(self, who: int) -> None:
+        """Overtaken: present within the grace before, told to wait on, and a higher number went in between."""
+        before, now = self._ready_at[who], self.clock.seconds
+        self._ready_at[who] = now
+        if before >= 0 and now - before <= self.rule.grace_seconds:
+            number = self._number[who]
+            self.tally.overtakings += any(at > before and other > number for at, other in self._entered)
+
+    # -- inside -----------------------------------------------------------------------------------------
+
+    def _enter(self, who: int, *, is_claim: bool) -> None:
+        now = self.clock.seconds
+        self.tally.admitted += 1
+        self.waits[who] = now - self.crowd.arrives[who]
+        self.state[who] = _INSIDE
+        self.inside += 1
+        if is_claim:
+            self._at(now + self._dice.uniform(0.1, 0.5), self._request, who)
+        else:
+            self._begin(who)
+
+    def _begin(self, who: int) -> None:
+        self._ends[who] = self.clock.seconds + max(_moment, self.crowd.session[who])
+        self._go_on(who)
+
+    def _go_on(self, who: int) -> None:
+        """To the first request that finds a third of the lease used up, or to the end."""
+        now = self.clock.seconds
+        third = (self._deadline[who] - self._now_ms()) / 3000
+        request = now + third + self.scenario.request_seconds * self._dice.random()
+        if request < self._ends[who]:
+            self._at(request, self._request, who)
+        else:
+            self._at(self._ends[who], self._end, who)
+
+    def _request(self, who: int) -> None:
+        call = counter.renew(self.rule, EVENT, f"{who:016x}", self._deadline[who])
+        self._fleet.put(call, lambda reply: self._renewed(who, reply))
+
+    def _renewed(self, who: int, reply: Reply) -> None:
+        if reply.verdict != "ADMIT":
+            self._lose(who)
+            return
+        self._hold(who, reply)
+        if self._ends[who]:
+            self._go_on(who)
+        else:
+            self._begin(who)
+
+    def _end(self, who: int) -> None:
+        if self._deadline[who] <= self._now_ms():
+            self._lose(who)
+            return
+        self.inside -= 1
+        self.state[who] = _GONE
+        if self.crowd.pays[who]:
+            self.tally.paid += 1
+            call = counter.release(self.rule, EVENT, f"{who:016x}", self._deadline[who])
+            self._fleet.put(call, lambda _: self._drop(who))
+        else:
+            self.tally.walked_away += 1
+            self._is_gone[who] = 1
+            self.abandoned += 1
+
+    def _lose(self, who: int) -> None:
+        """A session that went on without a request for longer than its lease."""
+        self.tally.outlived += 1
+        self.inside -= 1
+        self.state[who] = _GONE
+
+    # -- leases, counted without the scripts' help --------------------------------------------------------
+
+    def _now_ms(self) -> int:
+        return self.clock.redis_us() // 1000
+
+    def _hold(self, who: int, reply: Reply) -> None:
+        self._expire(reply.now_ms)
+        self.leases += not self._held[who]
+        self._held[who], self._deadline[who] = 1, reply.value
+        heapq.heappush(self._endings, (reply.value, who))
+        self.tally.leases_most = max(self.tally.leases_most, self.leases)
+
+    def _expire(self, now_ms: int) -> None:
+        while self._endings and self._endings[0][0] <= now_ms:
+            deadline, who = heapq.heappop(self._endings)
+            if self._deadline[who] == deadline:
+                self._drop(who)
+
+    def _drop(self, who: int) -> None:
+        self.leases -= self._held[who]
+        self.abandoned -= self._is_gone[who]
+        self._held[who] = self._is_gone[who] = 0
+
+    # -- figures ----------------------------------------------------------------------------------------
+
+    def _sample(self) -> None:
+        """Once a second: what is, and what was asked since."""
+        self._expire(self._now_ms())
+        series, tally, capacity = self.series, self.tally, self.scenario.capacity
+        series.in_line.append(self.in_line)
+        series.leases.append(self.leases)
+        series.abandoned.append(self.abandoned)
+        series.status_polls.append(self._polls)
+        tally.status_polls += self._polls
+        self._polls = 0.0
+        for verb, count in self._fleet.calls.items():
+            series.calls[verb].append(count - self._calls_before[verb])
+            self._calls_before[verb] = count
+        if self.in_line:
+            tally.seconds_waited_for += 1
+            tally.use += self.leases / capacity
+            tally.use_by_the_gone += self.abandoned / capacity
+        self._judge()
+
+    def _judge(self) -> None:
+        """Is there a reason to end early?"""
+        now = self.clock.seconds
+        self.is_cut = self.scenario.stop_after is not None and now >= self.scenario.stop_after
+        if self.leases >= self.scenario.capacity or not self.in_line:
+            self._moved_at = now
+        pace = self.scenario.admit_per_minute
+        self.is_stuck = now - self._moved_at > max(_hardly_idle_seconds, 180 / pace if pace else 0)
+        if self.late_seconds is not None:
+            self._count_late(now - self.late_seconds)
+
+    def _count_late(self, before: float) -> None:
+        arrives = self.crowd.arrives
+        while self._late_next < self._arrived and arrives[self._late_next] < before:
+            self.late += self.waits[self._late_next] < 0 and self.crowd.leaves[self._late_next] == _stays
+            self._late_next += 1
+        self.is_too_late = self.late > LATE_SHARE * self.stayers
+
+    @property
+    def calls(self) -> dict[str, int]:
+        """Calls to Redis, by verb."""
+        return self._fleet.calls

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
@@ -14,6 +15,7 @@ from ._version import __version__
 from .board import Line, board
 from .demo import SITES, Shop, open_shop
 from .errors import AdmitgateError
+from .scenario import scenario_options
 
 redraw_seconds = 1.0
 
@@ -64,6 +66,28 @@ def demo(*, capacity: int, lease_seconds: int, crowd: int, port: int, site: str)
             _watch(shop)
     except AdmitgateError as error:
         raise click.ClickException(str(error)) from error
+
+
+@main.command()
+@scenario_options
+@click.option("--json", "is_json", is_flag=True, help="Write the report to standard output as JSON.")
+@click.option("--html", metavar="FILE", help="Write the report to a file as well, with plots.")
+@click.option("--find-capacity", "is_search", is_flag=True, help="Search the smallest capacity that will do.")
+@click.option("--target-wait", type=float, help="For the search: 95 of 100 wait at most so many seconds.")
+def simulate(
+    *, is_json: bool, html: str | None, is_search: bool, target_wait: float | None, **options: Any
+) -> None:
+    """Let invented visitors storm a sale, hours of it in minutes, before real ones do.
+
+    The gate's own scripts decide, in a private Redis. The exit status is 1 where a check failed.
+    """
+    from .rehearsal import rehearse  # the demo needs none of it
+
+    try:
+        status = rehearse(options, is_json=is_json, html=html, is_search=is_search, target_wait=target_wait)
+    except AdmitgateError as error:
+        raise click.ClickException(str(error)) from error
+    sys.exit(status)
 
 
 def _watch(shop: Shop) -> NoReturn:

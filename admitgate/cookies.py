@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 from werkzeug.http import dump_cookie
 
@@ -19,16 +20,27 @@ def set_cookie(config: Config, visit: Visit, match: Match, value: str | None) ->
     The cookie lives longer than a lease does: what it still says is Redis' to judge, and a place must
     survive a closed browser.
     """
-    return dump_cookie(
-        match.cookie,
-        value or "",
-        max_age=max(_a_day, int(match.rule.lease_seconds)) if value else 0,
-        path=(visit.root or "") + "/",
-        domain=config.cookie_domain,
-        secure=visit.is_secure if config.cookie_secure is None else config.cookie_secure,
+    secure = visit.is_secure if config.cookie_secure is None else config.cookie_secure
+    max_age = max(_a_day, int(match.rule.lease_seconds)) if value else 0
+    attributes = _attributes(max_age, visit.root, config.cookie_domain, secure, config.cookie_samesite)
+    return f"{match.cookie}={value or ''}{attributes}"
+
+
+@lru_cache(maxsize=256)
+def _attributes(max_age: int, root: str, domain: str | None, secure: bool, samesite: str) -> str:
+    """What follows name and value. No Expires: it would be this worker's clock that the browser obeys."""
+    written = dump_cookie(
+        "name",
+        "",
+        max_age=max_age,
+        path=root + "/",
+        domain=domain,
+        secure=secure,
         httponly=True,
-        samesite=config.cookie_samesite,
+        samesite=samesite,
+        sync_expires=False,
     )
+    return written.removeprefix("name=")
 
 
 def cookie_values(header: str, name: str) -> Iterator[str]:

@@ -33,11 +33,11 @@ class PollPolicy:
 def moves_to(ahead: int, step: int) -> int:
     """How many moves of the line, each as large as it may be, call a number so far ahead (up to 200)."""
     moves = reach = 0
-    while reach < ahead and moves < 200:
+    while reach < ahead and step < STEP_MOST:
         reach += step
         step = max(1, min(STEP_MOST, step * STEP_GROWTH))
         moves += 1
-    return moves
+    return min(200, moves + max(0, -(-(ahead - reach) // STEP_MOST)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ answer; then ``headers`` says what goes out with the application's own.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 
 from .admission import Admission
 from .config import Config
@@ -52,7 +52,8 @@ class Edge:
         """An answer to send as it is; or the application's turn, with an admission or (None) without."""
         if match is OURS:
             return self._run(self._status.answer(visit))
-        decision = self._run(self._gate.decide(visit, match))
+        steps = self._gate.decide(visit, match)
+        decision = self._run(steps) if isinstance(steps, Generator) else steps
         if isinstance(decision, Wait):
             token = decision.set_cookie
             cookie = set_cookie(self.config, visit, match, token) if token else None
@@ -65,9 +66,15 @@ class Edge:
         self, visit: Visit, admission: Admission, status: int, given: Iterable[tuple[str, str]]
     ) -> list[tuple[str, str]]:
         """The application's headers as they go out; gives the slot back where the response asks for it."""
-        headers = [header for header in given if header[0].lower() != RELEASE_HEADER]
-        asked = [value for name, value in given if name.lower() == RELEASE_HEADER]
-        self._run(self._gate.conclude(admission, status, is_release_wanted="1" in asked))
+        headers, is_release_wanted = [], False
+        for name, value in given:
+            if name.lower() == RELEASE_HEADER:
+                is_release_wanted = is_release_wanted or value == "1"
+            else:
+                headers.append((name, value))
+        steps = self._gate.conclude(admission, status, is_release_wanted=is_release_wanted)
+        if steps:
+            self._run(steps)
         headers.append(("Vary", "Cookie"))
         if admission.set_cookie is not None:
             headers.append(

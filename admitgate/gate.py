@@ -1,8 +1,8 @@
 """The story of a request: does it go in, or does it wait?
 
-``Gate.decide`` tells it once, for every framework and for synchronous and asynchronous edges alike: it is a
-generator that yields a ``Call`` where Redis has to be asked and is sent the ``Reply``, or has an ``Outage``
-thrown in. It does no I/O of its own.
+``Gate.decide`` tells it once, for every framework and for synchronous and asynchronous edges alike. It does
+no I/O of its own: where Redis has to be asked it gives back a generator, which yields each ``Call`` and is
+sent the ``Reply``, or has an ``Outage`` thrown in. Most requests need none.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .cookies import cookie_values
 from .counter import Call, Reply
 from .decision import Place, Wait
 from .errors import BadToken, Outage
-from .memory import EventMemory, Memories, Snapshot, monotonic
+from .memory import Memories, Snapshot, monotonic
 from .places import place_in_line
 from .rules import Match, Rule
 from .tokens import Lease, Ticket, Token, Tokens, new_sid
@@ -30,6 +30,7 @@ log = logging.getLogger("admitgate")
 
 T = TypeVar("T")
 Steps = Generator[Call, Reply, T]
+Decision = Admission | Wait | None
 
 _usual_methods = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _observe_log_seconds = 10.0
@@ -45,36 +46,40 @@ class Gate:
         self._config = config
         self._memories = memories
         self._rules = config.compiled_rules()
+        self._exempt_calls = config.exempt_calls
         self.tokens = Tokens(config.keys)
         self.match = self._rules.match
         self.of_event = self._rules.of_event
 
-    def decide(self, visit: Visit, match: Match) -> Steps[Admission | Wait | None]:
-        """Admit (an Admission), Wait, or None: nothing to do with the gate."""
+    def decide(self, visit: Visit, match: Match) -> Decision | Steps[Decision]:
+        """Admit (an Admission), Wait, or None: nothing to do with the gate. Or the steps that lead there."""
         if not match.is_gated:
             return self._on_the_way_out(visit, match)
         if self._passes(visit, match.rule):
             return None
+        token = self.token(visit, match)
+        if isinstance(token, Lease) and self._is_fresh(match, token):
+            return Admission(match, token)
+        return self._steps(visit, match, token)
+
+    def _steps(self, visit: Visit, match: Match, token: Token | None) -> Steps[Decision]:
+        decision: Admission | Wait
         try:
-            decision = yield from self._ask(visit, match)
+            decision = yield from self._ask(visit, match, token)
         except Outage:
             decision = self._without_redis(visit, match)
         if match.rule.mode == "observe" and isinstance(decision, Wait):
             return self._observed(match, decision)
         return decision
 
-    def _ask(self, visit: Visit, match: Match) -> Steps[Admission | Wait]:
+    def _ask(self, visit: Visit, match: Match, token: Token | None) -> Steps[Admission | Wait]:
         rule, event = match.rule, match.event
-        memory = self._memories.of(event)
-        token = self.token(visit, match)
         if isinstance(token, Lease):
-            if self._is_fresh(token, memory) and not rule.verify_every_request:
-                return Admission(match, token)
             reply = yield counter.renew(rule, event, token.sid, token.deadline_ms)
             if reply.verdict == "ADMIT":
                 return self.admission(match, token.sid, reply)
         elif isinstance(token, Ticket):
-            snapshot = memory.fresh_snapshot()
+            snapshot = self._memories.of(event).fresh_snapshot()
             if snapshot and token.number > snapshot.serving:
                 return _wait(visit, self._place(match, snapshot, token.number))
             if not is_prefetch(visit):
@@ -113,7 +118,7 @@ class Gate:
                 return True
         if method == "OPTIONS" and visit.header("access-control-request-method"):
             return not (visit.cookies or visit.header("authorization") or has_body(visit))
-        return any(is_exempt(visit.request) for is_exempt in self._config.exempt_calls)
+        return bool(self._exempt_calls) and any(call(visit.request) for call in self._exempt_calls)
 
     def _on_the_way_out(self, visit: Visit, match: Match) -> Admission | None:
         """A path that only releases: an admission if the visitor has a lease to give back."""
@@ -145,16 +150,17 @@ class Gate:
             memory.would_wait, memory.would_wait_since = 0, now
         return Admission(match, None, would_wait=True, set_cookie=wait.set_cookie)
 
-    def conclude(self, admission: Admission, status: int, *, is_release_wanted: bool) -> Steps[None]:
-        """The application has answered: is the slot still needed?"""
+    def conclude(self, admission: Admission, status: int, *, is_release_wanted: bool) -> Steps[None] | None:
+        """The application has answered: is the slot still needed? None: it is, and nothing is to be done."""
         match, lease = admission.match, admission.lease
         if admission.is_first and status in _gone_statuses and lease:
-            yield from self.give_back(match, lease, forget=True)
             admission.set_cookie = None
-        elif is_release_wanted or (match.is_releasing and status < 400):
-            yield from self.release(admission)
-        elif admission.is_first:
+            return self.give_back(match, lease, forget=True)
+        if is_release_wanted or (match.is_releasing and status < 400):
+            return self.release(admission)
+        if admission.is_first:
             self._memories.of(match.event).is_firm = True
+        return None
 
     def release(self, admission: Admission) -> Steps[None]:
         """Give the admission's slot back, and its cookie."""
@@ -198,10 +204,12 @@ class Gate:
                 continue
         return None
 
-    def _is_fresh(self, lease: Lease, memory: EventMemory) -> bool:
+    def _is_fresh(self, match: Match, lease: Lease) -> bool:
         """True while the lease can be trusted unasked. A worker that never asked doesn't know the time."""
-        now_ms = memory.now_ms()
-        return 0 < now_ms < lease.renew_at_ms and not memory.is_released(lease.sid)
+        if match.rule.verify_every_request:
+            return False
+        memory = self._memories.of(match.event)
+        return 0 < memory.now_ms() < lease.renew_at_ms and not memory.is_released(lease.sid)
 
     def admission(
         self, match: Match, sid: str, reply: Reply, *, is_first: bool = False, is_claim: bool = False

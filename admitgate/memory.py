@@ -139,7 +139,7 @@ class Memories:
             memory = self._events[event] = EventMemory()
             while len(self._events) > _events_most:
                 self._drop_oldest()
-        else:
+        elif len(self._events) > _events_most // 2:
             self._keep(event)
         return memory
 

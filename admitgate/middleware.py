@@ -45,7 +45,8 @@ class AdmitGate:
         self._proxies = self._edge.config.trusted_proxies
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        match = self._match(path_of(environ))
+        path = environ.get("PATH_INFO", "")
+        match = self._match(path if path.isascii() else path_of(environ))
         if match is None:
             return self._application(environ, start_response)
         visit = visit_of(environ, self._proxies)
@@ -130,16 +131,18 @@ def _as_text(raw: str) -> str:
 
 def visit_of(environ: WSGIEnvironment, trusted_proxies: int = 0) -> Visit:
     """The Visit of a WSGI environ."""
-    return Visit(
-        method=environ["REQUEST_METHOD"],
-        path=path_of(environ),
-        root=_as_text(environ.get("SCRIPT_NAME", "")),
-        query=environ.get("QUERY_STRING", ""),
-        is_secure=environ["wsgi.url_scheme"] == "https"
-        or (trusted_proxies > 0 and _was_secure(environ, trusted_proxies)),
-        cookies=environ.get("HTTP_COOKIE", ""),
-        header=cgi_header(environ),
-        request=environ,
+    is_secure = environ["wsgi.url_scheme"] == "https" or (
+        trusted_proxies > 0 and _was_secure(environ, trusted_proxies)
+    )
+    return Visit(  # by place: names would take as long as finding the token does
+        environ["REQUEST_METHOD"],
+        path_of(environ),
+        _as_text(environ.get("SCRIPT_NAME", "")),
+        environ.get("QUERY_STRING", ""),
+        is_secure,
+        environ.get("HTTP_COOKIE", ""),
+        cgi_header(environ),
+        environ,
     )
 
 

@@ -11,7 +11,7 @@ import base64
 import hashlib
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from string import Formatter
 from typing import Any
@@ -179,6 +179,22 @@ class Match:
 OURS = Match(Rule("/", capacity=0), "", "", is_gated=False, is_releasing=False)  # a path below the mount
 
 
+class _Answers(dict[str, Match | None]):
+    """What was found for each key, bounded in number and length. A dict, as every request looks here."""
+
+    def __init__(self, find: Callable[[str], Match | None]) -> None:
+        super().__init__()
+        self._find = find
+
+    def __missing__(self, key: str) -> Match | None:
+        match = self._find(key)
+        if len(key) <= _remembered_length:
+            if len(self) >= _remembered:
+                self.clear()
+            self[key] = match
+        return match
+
+
 class Rules:
     """The rules in order; the first that matches wins. Answers are remembered, within bounds."""
 
@@ -200,27 +216,20 @@ class Rules:
             {_prefix(path) for rule in self._rules for path in (rule.path, rule.release_on) if path}
         )
         self._events = [(rule, _template_pattern(rule.template())) for rule in self._rules]
-        self._known: dict[str, Match | None] = {}
-        self._by_event: dict[str, Match | None] = {}
-
-    def match(self, path: str) -> Match | None:
-        """The match of a path below the application's root; OURS below the mount; None: it passes."""
-        try:
-            return self._known[path]
-        except KeyError:
-            return _remember(self._known, path, self._find(path))
-
-    def of_event(self, event: str) -> Match | None:
+        self._known = _Answers(self._find)
+        self._by_event = _Answers(self._find_event)
+        self.match = self._known.__getitem__
+        """The match of a path relative to the application's root; OURS below the mount; None: it passes."""
+        self.of_event = self._by_event.__getitem__
         """The first rule that has such an event: for the requests that name an event and not a path."""
-        try:
-            return self._by_event[event]
-        except KeyError:
-            if len(event) > _longest_event or not event.isprintable():
-                return None  # no path can have it
-            for rule, pattern in self._events:
-                if pattern.fullmatch(event):
-                    return _remember(self._by_event, event, self._match(rule, event, True, False))
-            return _remember(self._by_event, event, None)
+
+    def _find_event(self, event: str) -> Match | None:
+        if len(event) > _longest_event or not event.isprintable():
+            return None  # no path can have it
+        for rule, pattern in self._events:
+            if pattern.fullmatch(event):
+                return self._match(rule, event, True, False)
+        return None
 
     def _find(self, path: str) -> Match | None:
         if path.startswith(self._mount):
@@ -337,11 +346,3 @@ def _template_pattern(template: str) -> re.Pattern[str]:
         for text, name, _, _ in Formatter().parse(template)
     )
     return re.compile("".join(parts))
-
-
-def _remember(known: dict[str, Match | None], key: str, match: Match | None) -> Match | None:
-    if len(key) <= _remembered_length:
-        if len(known) >= _remembered:
-            known.clear()
-        known[key] = match
-    return match

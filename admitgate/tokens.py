@@ -8,6 +8,7 @@ event are in the signature's salt, so a token is good for one event and one purp
 from __future__ import annotations
 
 import hashlib
+import hmac
 import re
 import secrets
 from collections.abc import Sequence
@@ -99,10 +100,9 @@ class Tokens:
         if signer is None:
             if len(self._signers) >= _remembered:
                 self._signers.clear()
+            salt = f"admitgate.{purpose}:{event}".encode()
+            keys = [hmac.digest(key, salt, "sha256") for key in self._keys]
             signer = self._signers[purpose, event] = Signer(
-                self._keys,
-                salt=f"admitgate.{purpose}:{event}",
-                digest_method=hashlib.sha256,
-                key_derivation="hmac",
+                keys, digest_method=hashlib.sha256, key_derivation="none"
             )
         return signer

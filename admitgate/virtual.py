@@ -24,6 +24,7 @@ _virtual_clock = "{ARGV[#ARGV - 1], ARGV[#ARGV]}"
 _opening_us = 1_800_000_000_000_000
 _opening_monotonic = 1000.0
 _answer_seconds = 60.0
+_together_most = 200
 
 Take = Callable[[Reply], None]
 
@@ -98,7 +99,7 @@ class Fleet:
     """Workers with memories of their own, before one Redis that knows nothing yet.
 
     Calls of one short moment travel together, as those of a busy fleet do: ``put`` each at its time, in order,
-    then ``flush``. Redis runs them one after the other, each at its own time.
+    then ``send``, then ``hear``. Redis runs them one after the other, each at its own time.
     """
 
     def __init__(self, wire: Wire, clock: Clock, rule: Rule, event: str, size: int) -> None:
@@ -106,6 +107,7 @@ class Fleet:
         self._workers = [Memories() for _ in range(size)]
         self._keys = Counter(None, self._workers[0]).keys(event)
         self._heads = dict(self._load())
+        self._put: list[tuple[Call, EventMemory, float, Take]] = []
         self._sent: list[tuple[Call, EventMemory, float, Take]] = []
         self._texts: list[str] = []
         self._turn = 0
@@ -121,39 +123,47 @@ class Fleet:
             digest = hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest()
             yield verb, _bulk(["EVALSHA", digest, len(self._keys), *self._keys])
 
-    def worker(self) -> EventMemory:
+    def _worker(self) -> EventMemory:
         """What the next worker in turn knows of the event."""
         self._turn += 1
         return self._workers[self._turn % len(self._workers)].of(self._event)
 
     def put(self, call: Call, take: Take) -> None:
         """Ask by whichever worker comes next, now by the clock; ``take`` gets the reply."""
-        worker = self.worker()
+        self._ask_by(self._worker(), call, take)
+        if len(self._put) >= _together_most:
+            now = self._clock.seconds
+            self.send()
+            self.hear()
+            self._clock.seconds = now
+
+    def _ask_by(self, worker: EventMemory, call: Call, take: Take) -> None:
         args = counter.pack(call, worker)
         args.extend(divmod(self._clock.redis_us(), 1_000_000))
         words = 3 + len(self._keys) + len(args)
         self._texts.append(f"*{words}\r\n{self._heads[call.verb]}{_bulk(args)}")
-        self._sent.append((call, worker, self._clock.seconds, take))
+        self._put.append((call, worker, self._clock.seconds, take))
         self.calls[call.verb] += 1
 
-    def flush(self) -> None:
-        """Send what was put, and hand out the replies, each at its time."""
-        sent, texts = self._sent, self._texts
-        self._sent, self._texts = [], []
-        self._wire.send("".join(texts))
+    def send(self) -> None:
+        """Off they go. Whatever can be done before the replies matter is done while Redis works."""
+        if self._texts:
+            self._wire.send("".join(self._texts))
+        self._sent, self._put, self._texts = self._put, [], []
+
+    def hear(self) -> None:
+        """Hand out the replies to what was sent, each at its time."""
+        sent, self._sent = self._sent, []
         for call, worker, at, take in sent:
             self._clock.seconds = at
             take(counter.unpack(self._wire.read(), call, worker, self._clock.monotonic()))
 
     def status(self) -> Snapshot | None:
-        """The shared status of the next worker: at most a second old, refreshed by who asks (see status.py)."""
-        worker = self.worker()
-        snapshot = worker.fresh_snapshot()
-        if snapshot is None and worker.takes_the_look():
-            self._look(worker)
+        """The shared status of the next worker. It is a second old when who asks makes the worker look again."""
+        worker = self._worker()
+        if worker.fresh_snapshot() is None and worker.takes_the_look():
+            self._ask_by(worker, counter.look(self._rule, self._event), _ignore)
         return worker.snapshot
 
-    def _look(self, worker: EventMemory) -> None:
-        self._turn -= 1
-        self.put(counter.look(self._rule, self._event), lambda _: None)
-        self.flush()
+
+def _ignore(_: Reply) -> None: ...

@@ -1,7 +1,7 @@
-"""The same request through others: Flask-Limiter, django-ratelimit and limits, each before the least that its framework has.
+"""The same request through Flask-Limiter, django-ratelimit and limits, each before a view that says hello.
 
-They count requests and the gate counts visitors, so this compares costs, not uses. What is not installed is left out,
-with a line that says so.
+They count requests and the gate counts visitors, so this compares costs, not uses. What is not installed is
+left out, with a line that says so.
 """
 
 from __future__ import annotations
@@ -33,13 +33,8 @@ class Host:
     name: str
     hello: Any
 
-    def contenders(self) -> list[Contender]:
-        """The view itself: at a hello world's address, and at one that has an event in it."""
-        run = answered(self.hello)
-        return [
-            Contender(f"{self.name} hello", run, fresh(request("/"))),
-            Contender(f"{self.name} checkout", run, fresh(request(at(room)))),
-        ]
+    def contender(self) -> Contender:
+        return Contender(f"{self.name} hello", answered(self.hello), fresh(request("/")))
 
 
 @dataclass(frozen=True)
@@ -51,6 +46,7 @@ class Peer:
     application: Any
     let_in: Environ
     turned_away: Environ
+    alone: Environ | None = None  # the view's own address, where it isn't that of ``let_in``
 
     @property
     def name(self) -> str:
@@ -60,6 +56,7 @@ class Peer:
         assert get(self.application, dict(self.let_in))[0] == 200
         run = answered(self.application)
         return [
+            Contender(f"{self.name} alone", answered(self.host.hello), fresh(self.alone or self.let_in)),
             Contender(f"{self.name} in", run, fresh(self.let_in)),
             Contender(f"{self.name} away", run, fresh(self.turned_away), self.refuse),
         ]
@@ -81,15 +78,15 @@ def peers(stage: Stage, say: Callable[[str], None]) -> Iterator[Peer]:
         try:
             yield from make(stage)
         except ImportError as error:
-            say(f"{error.name} is not installed, so it is left out: pip install -r benchmarks/requirements.txt")
+            say(f"left out, as {error.name} is missing: pip install -r benchmarks/requirements.txt")
 
 
 def _wsgi(stage: Stage) -> Iterator[Peer]:
     host = Host("WSGI", no_op)
     yield Peer("admitgate", host, stage.gate, stage.admitted(), stage.waiting())
-    from limits import parse
-    from limits.storage import storage_from_string
-    from limits.strategies import FixedWindowRateLimiter
+    from limits import parse  # type: ignore[import-not-found,unused-ignore]
+    from limits.storage import storage_from_string  # type: ignore[import-not-found,unused-ignore]
+    from limits.strategies import FixedWindowRateLimiter  # type: ignore[import-not-found,unused-ignore]
 
     limiter = FixedWindowRateLimiter(storage_from_string(_limits_url(stage.url)))
     items = {at(room): parse(plenty), at(full): parse(nothing_left)}
@@ -111,8 +108,8 @@ def _flask(stage: Stage) -> Iterator[Peer]:
     app.config["ADMITGATE"] = {"REDIS_URL": stage.url, "RULES": rules}
     AdmitGate(app)
     yield Peer("admitgate", host, app.wsgi_app, stage.admitted(), stage.waiting())
-    from flask_limiter import Limiter
-    from flask_limiter.util import get_remote_address
+    from flask_limiter import Limiter  # type: ignore[import-not-found,unused-ignore]
+    from flask_limiter.util import get_remote_address  # type: ignore[import-not-found,unused-ignore]
 
     app = _flask_app()
     limiter = Limiter(get_remote_address, app=app, storage_uri=_limits_url(stage.url))
@@ -162,16 +159,17 @@ def _django(stage: Stage) -> Iterator[Peer]:
         ADMITGATE={"REDIS_URL": stage.url, "RULES": rules},
     )
     django.setup()
-    logging.getLogger("django.request").setLevel(logging.CRITICAL)  # a line per refusal is not what is compared
+    logging.getLogger("django.request").setLevel(logging.CRITICAL)  # nobody's refusals are to be written down
     host = Host("Django", WSGIHandler())
     with override_settings(MIDDLEWARE=["admitgate.django.AdmitGateMiddleware"]):
         gated = WSGIHandler()
     yield Peer("admitgate", host, gated, stage.admitted(), stage.waiting())
-    from django_ratelimit.decorators import ratelimit
+    from django_ratelimit.decorators import ratelimit  # type: ignore[import-not-found,unused-ignore]
 
     for rule, rate in ((room, plenty), (full, "0/hour")):
         urls.urlpatterns.append(path("limited" + rule.path, ratelimit(key="ip", rate=rate)(hello)))
-    yield Peer("django-ratelimit", host, host.hello, request("/limited" + at(room)), request("/limited" + at(full)))
+    let_in, turned_away = (request("/limited" + at(rule)) for rule in (room, full))
+    yield Peer("django-ratelimit", host, host.hello, let_in, turned_away, request(at(room)))
 
 
 def _limits_url(url: str) -> str:

@@ -53,7 +53,7 @@ class Contender:
     def warm_up(self) -> None:
         """Fill every memory on the way, then choose a piece's size by what an item takes."""
         self.size = 10
-        self.size = max(10, min(1000, int(piece_seconds * 1e6 / self.time())))
+        self.size = max(10, min(500, int(piece_seconds * 1e6 / self.time())))
         self.time()
 
 
@@ -117,6 +117,7 @@ class Run:
 def interleave(contenders: Sequence[Contender], ping: Contender, *, seconds: float, least: int = 15) -> Run:
     """Rounds of one batch of everybody, for ``seconds``. A round whose two PINGs disagree is thrown away."""
     everybody = [ping, *contenders]
+    gc.freeze()  # what is there by now is nobody's to collect
     for contender in everybody:
         contender.warm_up()
     rounds, thrown_away, ends_at = [], 0, time.monotonic() + seconds
@@ -130,8 +131,8 @@ def interleave(contenders: Sequence[Contender], ping: Contender, *, seconds: flo
             thrown_away += 1
     if len(rounds) < least:
         raise TooNoisy(
-            f"Only {len(rounds)} of {len(rounds) + thrown_away} rounds had two PINGs within {agreement:.0%}: this "
-            "machine is busy with something else. Run it again, with more --seconds, or on another --core."
+            f"Only {len(rounds)} of {len(rounds) + thrown_away} rounds had two PINGs within {agreement:.0%}: "
+            "this machine is busy with something else. Try again, with more --seconds, or on another --core."
         )
     return Run(rounds, thrown_away)
 

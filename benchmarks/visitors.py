@@ -80,6 +80,27 @@ def called(application: Any) -> Loop:
     return loop
 
 
+def called_with(application: Any, environ: Environ, variable: str) -> Loop:
+    """One environ, into which each item is put before the call: what a server makes is warm, too."""
+
+    def loop(items: Iterable[str]) -> None:
+        for item in items:
+            environ[variable] = item
+            application(environ, start_response)
+
+    return loop
+
+
+def put_into(environ: Environ, variable: str) -> Loop:
+    """What that costs without the call."""
+
+    def loop(items: Iterable[str]) -> None:
+        for item in items:
+            environ[variable] = item
+
+    return loop
+
+
 def answered(application: Any) -> Loop:
     """The whole answer, its body read and closed."""
 

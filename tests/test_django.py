@@ -218,15 +218,26 @@ def test_a_first_view_that_raises(shop: Shop, view: View, status: int, keeps: bo
     assert Client().get(CHECKOUT).status_code == (503 if keeps else 200)
 
 
-def test_an_inner_middleware_that_lets_an_error_out_gives_the_slot_back(shop: Shop) -> None:
-    """As a middleware may be called by something else than Django's handler."""
+def broken(request: HttpRequest) -> HttpResponse:
+    raise ZeroDivisionError
 
-    def broken(request: HttpRequest) -> HttpResponse:
-        raise ZeroDivisionError
 
+def test_an_error_that_gets_out_on_a_first_visit_gives_the_slot_back(shop: Shop) -> None:
+    """Where something else than Django calls the middleware: the cookie was never sent."""
     with pytest.raises(ZeroDivisionError):
         AdmitGateMiddleware(broken)(RequestFactory().get(CHECKOUT))
     assert Client().get(CHECKOUT).status_code == 200
+
+
+def test_an_error_that_gets_out_on_a_later_visit_keeps_the_slot(shop: Shop) -> None:
+    """Its visitor has the cookie and tries again."""
+    client = Client()
+    client.get(CHECKOUT)
+    again = RequestFactory(headers={"Cookie": client.cookies.output(attrs=[], header="", sep=";").strip()})
+    with pytest.raises(ZeroDivisionError):
+        AdmitGateMiddleware(broken)(again.get(CHECKOUT))
+    assert Client().get(CHECKOUT).status_code == 503
+    assert client.get(CHECKOUT).status_code == 200
 
 
 def test_an_unknown_method_reaches_no_view(shop: Shop) -> None:

@@ -363,6 +363,14 @@ def test_a_first_visit_that_breaks_gives_the_slot_back(gated: Gated, application
     assert is_free(gate)
 
 
+def test_a_first_visit_that_breaks_leaves_no_keys(gated: Gated, redis_client: redis.Redis) -> None:
+    """An address that makes the application stumble is no way to fill Redis."""
+    gate = gated(raising)
+    with pytest.raises(ZeroDivisionError):
+        Served(gate, "/events/invented/checkout")
+    assert sites.state_keys(redis_client) == []
+
+
 @pytest.mark.parametrize("application", BREAKING, ids=lambda application: application.__name__)
 def test_a_later_visit_that_breaks_keeps_the_slot(gated: Gated, application: Any) -> None:
     """Its visitor has the cookie and tries again."""

@@ -75,6 +75,14 @@ def test_an_odd_path_is_no_way_round(path: str) -> None:
     assert event_of(path) == "gala"
 
 
+@pytest.mark.parametrize(
+    "path", ["//events/Gala/checkout", "/x/../events/Gala/checkout;a=b", "/EVENTS/Gala/CheckOut/pay"]
+)
+def test_an_odd_path_leads_to_the_same_line(path: str) -> None:
+    """The event keeps its capitals: under another name it would have slots of its own."""
+    assert event_of(path) == event_of("/events/Gala/checkout") == "Gala"
+
+
 def test_a_parameter_inside_is_gated_under_the_name_the_application_sees() -> None:
     """Python's routers leave it in the placeholder's value, so it is another event to the application too."""
     assert event_of("/events/gala;a=b/checkout") == "gala;a=b"

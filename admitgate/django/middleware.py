@@ -50,8 +50,8 @@ class AdmitGateMiddleware:
         except BaseException:
             edge.give_up(admission)
             raise
-        given = [(name, value) for name, value in response.headers.items() if name.lower() == RELEASE_HEADER]
-        del response.headers[RELEASE_HEADER]  # harmless where it isn't
+        asked = response.headers.pop(RELEASE_HEADER, None)
+        given = [asked] if asked else []
         for name, value in edge.headers(visit, admission, response.status_code, given):
             _add(response, name, value)
         return response
@@ -83,7 +83,7 @@ def response_of(answer: Answer) -> HttpResponse:
 def _add(response: HttpResponseBase, name: str, value: str) -> None:
     if name == "Set-Cookie":
         response.cookies.load(value)  # a header would hide a second one, and Django's test client looks here
-    elif name == "Vary":
+    elif name == "Vary" and "Vary" in response.headers:
         patch_vary_headers(response, [part.strip() for part in value.split(",")])
     else:
         response.headers[name] = value

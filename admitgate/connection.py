@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import redis
 from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import NoScriptError, RedisError, ResponseError
 from redis.retry import Retry
 
 from .errors import Outage
@@ -19,6 +18,18 @@ from .memory import monotonic
 log = logging.getLogger("admitgate")
 
 _connections_most = 64
+# A script that meets one of these has met the state of the server, whatever its keys hold.
+_states_of_redis = (
+    "MISCONF",
+    "OOM",
+    "READONLY",
+    "NOREPLICAS",
+    "BUSY",
+    "LOADING",
+    "MASTERDOWN",
+    "CLUSTERDOWN",
+    "TRYAGAIN",
+)
 
 
 def connect(url: str, timeout_seconds: float) -> redis.Redis:
@@ -41,12 +52,22 @@ def connect(url: str, timeout_seconds: float) -> redis.Redis:
     return redis.Redis(connection_pool=pool)
 
 
+def _is_of_one_event(error: BaseException) -> bool:
+    """True where Redis is well and a script stumbled over what somebody else wrote to an event's keys."""
+    words = str(error)
+    return (
+        isinstance(error, ResponseError)
+        and ("WRONGTYPE" in words or "user_script" in words)
+        and not any(state in words for state in _states_of_redis)
+    )
+
+
 class Breaker:
     """Stops asking a Redis that doesn't answer: closed, open, and half-open for one probing caller.
 
     While it is open a call costs nothing and the answer is known: outage. The pause before the next probe
     doubles up to ``pause_most`` seconds, with jitter so that a fleet doesn't come back in one beat.
-    Changes of state are logged, requests are not.
+    Changes of state are logged, requests are not. Use it as a context around one call.
     """
 
     def __init__(
@@ -66,20 +87,25 @@ class Breaker:
         """True while Redis is believed to be away."""
         return self._pause > 0
 
-    @contextmanager
-    def call(self) -> Iterator[None]:
-        """Around one call to Redis: raises Outage at once while open, and for every error of the client's."""
+    def __enter__(self) -> None:
+        """Before a call to Redis. Raises Outage at once while open."""
         if self._pause:
             self._take_the_probe()
-        try:
-            yield
-        except NoScriptError:
-            raise  # Redis is well, it only has to be told the script
-        except (RedisError, OSError) as error:
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        """After it. The client's errors become an Outage."""
+        if isinstance(error, NoScriptError):
+            return  # Redis is well, it only has to be told the script
+        if error is None or _is_of_one_event(error):
+            if self._pause:
+                self._close()
+            if error is None:
+                return
+        elif isinstance(error, RedisError | OSError):
             self._fail(error)
-            raise Outage(f"Redis can't be asked ({type(error).__name__}: {error})", error) from error
-        if self._pause:
-            self._close()
+        else:
+            return
+        raise Outage(f"Redis can't be asked ({type(error).__name__}: {error})", error) from error
 
     def _take_the_probe(self) -> None:
         now = monotonic()

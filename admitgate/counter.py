@@ -123,12 +123,12 @@ class Counter:
         source, digest = self._scripts[call.verb]
         args = pack(call, memory)
         sent_at = monotonic()
-        with self._breaker.call():
+        with self._breaker:
             raw = evaluate(self._client, source, digest, self.keys(call.event), args)
         return unpack(raw, call, memory, sent_at)
 
     def _ping(self) -> Reply:
-        with self._breaker.call():
+        with self._breaker:
             self._client.ping()
         return Reply("PONG", 0, 0, None)
 
@@ -148,9 +148,7 @@ def pack(call: Call, memory: EventMemory) -> list[Any]:
     rule, marks = call.rule, memory.marks_to_send()
     return [
         memory.now_ms(),
-        marks.last_ms,
-        marks.issued,
-        marks.serving,
+        *marks,
         int(memory.is_doubtful),
         rule.capacity,
         int(rule.lease_seconds * 1000),

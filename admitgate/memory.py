@@ -54,9 +54,11 @@ class Marks(NamedTuple):
     last_ms: int
     issued: int
     serving: int
+    gap_from: int
+    gap_to: int
 
 
-_no_marks = Marks(0, 0, 0)
+_no_marks = Marks(0, 0, 0, 0, 0)
 
 
 @dataclass(slots=True)
@@ -90,13 +92,14 @@ class EventMemory:
         marks = self.marks
         if now_ms >= self._heard_ms:
             self._heard_ms, self._heard_at = now_ms, sent_at
-            self.marks = Marks(now_ms, max(marks.issued, issued), serving)
+            self.marks = Marks(now_ms, max(marks.issued, issued), serving, marks.gap_from, marks.gap_to)
         self.is_doubtful = False
 
     def see(self, snapshot: Snapshot, at: float) -> None:
         """Keep ``snapshot`` unless a later call has already brought another."""
         if at >= self.snapshot_at:
             self.snapshot, self.snapshot_at = snapshot, at
+            self.marks = self.marks._replace(gap_from=snapshot.gap_from, gap_to=snapshot.gap_to)
 
     def fresh_snapshot(self) -> Snapshot | None:
         """The snapshot, if it is at most a second old."""

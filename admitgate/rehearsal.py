@@ -52,11 +52,20 @@ def _faults(*, html: str | None, is_search: bool, target_wait: float | None) -> 
         faults.append(f"--target-wait is {target_wait:g}: give a number from 0 to {_target_most:,.0f}.")
     if html is not None and is_search:
         faults.append("--html shows one run: leave it out here, and simulate the capacity that is found.")
-    if html is not None and not Path(html).absolute().parent.is_dir():
-        faults.append(f"--html is {html}, but there is no such folder: make it, or name another.")
-    elif html is not None and Path(html).is_dir():
-        faults.append(f"--html is {html}, which is a folder: name a file in it, such as report.html.")
+    elif html is not None:
+        faults.extend(_file_faults(html))
     return faults
+
+
+def _file_faults(html: str) -> list[str]:
+    """Found out before the run: it may take minutes."""
+    try:
+        Path(html).open("a").close()
+    except OSError as error:
+        return [
+            f"--html is {html}, which can't be written ({error.strerror}): name a file in a folder of yours."
+        ]
+    return []
 
 
 def _simulate(scenario: Scenario, redis: EmbeddedRedis, *, is_json: bool, html: str | None) -> int:

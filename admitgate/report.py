@@ -188,17 +188,17 @@ def notes(facts: Facts) -> list[str]:
     found = [
         "arrivals are front-loaded (exponential, half of them in the first sixth of the time), check-outs "
         "lognormal (sigma 0.5). Of the no-shows nine in ten leave before they are called, the others right "
-        "after they said that they are there. Pages far from being called are counted, not acted out one by one."
+        "after they said that they are there. Polls far from being called are counted, not acted out."
     ]
     if slots["use_by_who_had_walked_away"] > 0.2:
         found.append(
-            "much of the capacity was held by people who had walked away. A shorter --lease-seconds, or a button "
-            "to leave the check-out, would let others in sooner."
+            "much of the capacity was held by people who had walked away. A shorter --lease-seconds, or a "
+            "button to leave the check-out, would let others in sooner."
         )
     if who["outlived_their_lease"]:
         found.append(
-            f"{who['outlived_their_lease']:,} check-outs went on without a request for longer than their lease and "
-            "lost their slot: --lease-seconds is short for such check-outs."
+            f"{who['outlived_their_lease']:,} check-outs went on without a request for longer than their "
+            "lease and lost their slot: --lease-seconds is short for such check-outs."
         )
     if who["still_in_line"]:
         found.append(
@@ -262,18 +262,12 @@ def as_html(facts: Facts) -> str:
 
 
 def _plots(facts: Facts) -> list[Plot]:
-    time, wait = facts["over_time"], facts["wait_by_share"]
+    time, wait, in_line = facts["over_time"], facts["wait_by_share"], facts["over_time"]["in_line"]
     xs, calls = time["seconds"], time["redis_calls_per_second"]
     polls = {"status polls": time["status_polls_per_second"], "check-ins": calls["check_in"]}
     shares = [float(nth) for nth in range(len(wait))]
     return [
-        Plot(
-            "People in line",
-            "How many have a ticket and have not left.",
-            "time",
-            xs,
-            {"in line": time["in_line"]},
-        ),
+        Plot("People in line", "Who has a ticket and has not left.", "time", xs, {"in line": in_line}),
         Plot(
             "Wait",
             "How long the admitted waited: so many of a hundred waited no longer.",
@@ -300,7 +294,8 @@ def _plots(facts: Facts) -> list[Plot]:
     ]
 
 
-_width, _height, _left, _right, _top, _bottom = 760, 260, 70, 20, 12, 40
+_width, _height, _left, _right, _top, _floor = 760, 260, 70, 20, 12, 220
+_hours_from = 7200
 
 
 def _figure(plot: Plot) -> str:
@@ -314,37 +309,62 @@ def _figure(plot: Plot) -> str:
 
 
 def _svg(plot: Plot) -> str:
-    highest = max((max(line) for line in plot.lines.values()), default=0)
-    y_ticks = _ticks(highest)
-    across = max(plot.xs[-1], 1)
-    x_ticks = _time_ticks(across) if plot.is_time else _ticks(across)
-    x_scale = (_width - _left - _right) / across
-    y_scale = (_height - _top - _bottom) / y_ticks[-1]
-    floor = _height - _bottom
-
-    def x(value: float) -> float:
-        return round(_left + value * x_scale, 1)
-
-    def y(value: float) -> float:
-        return round(floor - value * y_scale, 1)
-
-    parts = []
-    for tick in y_ticks:
-        parts.append(
-            f'<line class="grid" x1="{_left}" x2="{_width - _right}" y1="{y(tick)}" y2="{y(tick)}"/>'
-        )
-        parts.append(f'<text x="{_left - 8}" y="{y(tick) + 4}" text-anchor="end">{tick:,g}</text>')
-    for tick in x_ticks:
-        words = _clock_text(tick, across) if plot.is_time else f"{tick:g}"
-        parts.append(f'<text x="{x(tick)}" y="{floor + 18}" text-anchor="middle">{words}</text>')
-    parts.append(
-        f'<text x="{_width - _right}" y="{_height - 4}" text-anchor="end">{escape(plot.across)}</text>'
+    frame = _Frame.of(plot)
+    lines = "".join(
+        f'<polyline class="l{nth}" points="{frame.points(plot.xs, line)}"/>'
+        for nth, line in enumerate(plot.lines.values())
     )
-    for nth, line in enumerate(plot.lines.values()):
-        points = " ".join(f"{x(at)},{y(value)}" for at, value in zip(plot.xs, line, strict=True))
-        parts.append(f'<polyline class="l{nth}" points="{points}"/>')
     label = escape(f"{plot.title}: {plot.explained} The table below has the same figures.", quote=True)
-    return f'<svg viewBox="0 0 {_width} {_height}" role="img" aria-label="{label}">{"".join(parts)}</svg>'
+    head = f'<svg viewBox="0 0 {_width} {_height}" role="img" aria-label="{label}">'
+    return f"{head}{frame.grid(plot)}{lines}</svg>"
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """Where a plot's figures lie in its picture."""
+
+    x_ticks: Sequence[float]
+    y_ticks: Sequence[float]
+    across: float
+
+    @classmethod
+    def of(cls, plot: Plot) -> _Frame:
+        across = max(plot.xs[-1], 1)
+        highest = max((max(line) for line in plot.lines.values()), default=0)
+        return cls(_time_ticks(across) if plot.is_time else _ticks(across), _ticks(highest), across)
+
+    def x(self, value: float) -> float:
+        return round(_left + value * (_width - _left - _right) / self.across, 1)
+
+    def y(self, value: float) -> float:
+        return round(_floor - value * (_floor - _top) / self.y_ticks[-1], 1)
+
+    def points(self, xs: Sequence[float], ys: Sequence[float]) -> str:
+        return " ".join(f"{self.x(x)},{self.y(y)}" for x, y in zip(xs, ys, strict=True))
+
+    def grid(self, plot: Plot) -> str:
+        end = _width - _right
+        rows = "".join(
+            f'<line class="grid" x1="{_left}" x2="{end}" y1="{self.y(tick)}" y2="{self.y(tick)}"/>'
+            f'<text x="{_left - 8}" y="{self.y(tick) + 4}" text-anchor="end">{tick:,.12g}</text>'
+            for tick in self.y_ticks
+        )
+        columns = "".join(
+            f'<text x="{self.x(tick)}" y="{_floor + 18}" text-anchor="middle">{self._x_text(plot, tick)}'
+            "</text>"
+            for tick in self.x_ticks
+        )
+        return f'{rows}{columns}<text x="{end}" y="{_height - 4}" text-anchor="end">{_across(plot)}</text>'
+
+    def _x_text(self, plot: Plot, tick: float) -> str:
+        return _clock_text(tick, self.across) if plot.is_time else f"{tick:g}"
+
+
+def _across(plot: Plot) -> str:
+    """What the axis counts."""
+    if not plot.is_time:
+        return plot.across
+    return "hours:minutes" if plot.xs[-1] >= _hours_from else "minutes:seconds"
 
 
 def _ticks(highest: float) -> list[float]:
@@ -363,20 +383,13 @@ def _time_ticks(seconds: float) -> list[float]:
 
 def _clock_text(seconds: float, across: float) -> str:
     """Hours and minutes where the whole takes hours, else minutes and seconds."""
-    large, small = divmod(int(seconds) // 60 if across >= 7200 else int(seconds), 60)
+    large, small = divmod(int(seconds) // 60 if across >= _hours_from else int(seconds), 60)
     return f"{large}:{small:02d}"
 
 
 def _table(plot: Plot) -> str:
     stretch = max(1, math.ceil(len(plot.xs) / _rows_most))
-    first = (
-        "hours:minutes"
-        if plot.is_time and plot.xs[-1] >= 7200
-        else "minutes:seconds"
-        if plot.is_time
-        else plot.across
-    )
-    head = "".join(f"<th>{escape(name)}</th>" for name in (first, *plot.lines))
+    head = "".join(f"<th>{escape(name)}</th>" for name in (_across(plot), *plot.lines))
     rows = (
         (
             _clock_text(plot.xs[nth], plot.xs[-1]) if plot.is_time else f"{plot.xs[nth]:g}",
@@ -397,7 +410,8 @@ def _colours(colours: Sequence[str]) -> str:
 
 
 _style = (
-    f":root{{color-scheme:light dark;--back:#fff;--ink:#1c1f24;--soft:#5c636e;--rule:#d9dde3;{_colours(_light)}}}"
+    ":root{color-scheme:light dark;--back:#fff;--ink:#1c1f24;--soft:#5c636e;--rule:#d9dde3;"
+    f"{_colours(_light)}}}"
     "@media (prefers-color-scheme:dark){"
     f":root{{--back:#14171c;--ink:#e8eaee;--soft:#a4acb8;--rule:#343a44;{_colours(_dark)}}}}}"
     "body{font:16px/1.5 system-ui,sans-serif;max-width:50rem;margin:2rem auto;padding:0 1rem;"
@@ -408,7 +422,8 @@ _style = (
     "polyline{fill:none;stroke-width:2;stroke-linejoin:round}"
     "table{border-collapse:collapse;font-variant-numeric:tabular-nums}"
     "th,td{padding:.2rem .8rem .2rem 0;text-align:right;border-bottom:1px solid var(--rule)}"
-    ".summary th,.summary td{text-align:left;font-weight:normal}.summary th{color:var(--soft);white-space:pre}"
+    ".summary th,.summary td{text-align:left;font-weight:normal}"
+    ".summary th{color:var(--soft);white-space:pre;vertical-align:top}"
     ".key{margin-left:.8rem;white-space:nowrap;color:var(--ink)}"
     '.key::before{content:"";display:inline-block;width:1.2em;height:3px;margin-right:.4em;'
     "vertical-align:middle;background:var(--c)}"

@@ -59,8 +59,8 @@ class Scenario:
         faults = [*self._range_faults()]
         if not faults and self.poll_ceiling < self.poll_floor:
             faults.append(
-                f"--poll-ceiling is {self.poll_ceiling:g}, which is below --poll-floor ({self.poll_floor:g}): "
-                "give the larger number to the ceiling."
+                f"--poll-ceiling is {self.poll_ceiling:g}, which is below --poll-floor "
+                f"({self.poll_floor:g}): give the larger number to the ceiling."
             )
         return faults
 

@@ -8,6 +8,7 @@ ask sooner, or be called before asking again, is asked one by one. Everything el
 from __future__ import annotations
 
 import heapq
+import math
 import random
 from array import array
 from bisect import bisect_left
@@ -283,24 +284,29 @@ class Simulation:
             self._see(max(lines))
         asking = [who for who in self._asking.pop(tick, ()) if self.state[who] == _NEAR]
         self._polls += len(asking)
-        for nth, who in enumerate(asking):
-            self._read_status(who, lines[nth % len(lines)] if lines else None)
-
-    def _read_status(self, who: int, line: Snapshot | None) -> None:
-        due = self._due[who]
-        ahead = self._number[who] - line.serving if line else 0
-        if line is None:
-            self._ask_status(who, due + self._jittered(self.policy.floor))
-        elif ahead <= 0:
-            self.state[who] = _CALLED
-            self._at(due, self._check_in, who)
+        if lines:
+            for nth, line in enumerate(lines):
+                self._read_status(line, asking[nth :: len(lines)])
         else:
-            self._ask_status(who, due + self._jittered(self._pause(line, ahead)))
+            for who in asking:
+                self._ask_status(who, self._due[who] + self._jittered(self.policy.floor))
 
-    def _pause(self, line: Snapshot, ahead: int) -> float:
-        """As in waiting.js."""
-        wait = (ahead + line.present) / (line.admitted_per_minute / 60 or 1)
-        return self.policy.seconds(wait, ahead=ahead, step=line.step, grace=self.rule.grace_seconds)
+    def _read_status(self, line: Snapshot, askers: list[int]) -> None:
+        """Much the most frequent step of all."""
+        serving, pause, roll = line.serving, self._pause(line), self._dice.random
+        for who in askers:
+            ahead = self._number[who] - serving
+            if ahead > 0:
+                self._ask_status(who, self._due[who] + pause(ahead) * (0.8 + 0.4 * roll()))
+            else:
+                self.state[who] = _CALLED
+                self._at(self._due[who], self._check_in, who)
+
+    def _pause(self, line: Snapshot) -> Callable[[int], float]:
+        """How long a page waits that has so many ahead of it. As in waiting.js."""
+        seconds, grace = self.policy.seconds, self.rule.grace_seconds
+        present, step, per_second = line.present, line.step, line.admitted_per_minute / 60 or 1
+        return lambda ahead: seconds((ahead + present) / per_second, ahead=ahead, step=step, grace=grace)
 
     def _see(self, line: Snapshot) -> None:
         """The line has moved: who leaves at this point, who comes near."""
@@ -326,7 +332,7 @@ class Simulation:
         """From which number on everybody asks as seldom as a page ever does."""
         self._far_judged_at = self.clock.seconds
         most = range(self.scenario.visitors)
-        ahead = bisect_left(most, self.policy.ceiling, key=lambda ahead: self._pause(line, ahead))
+        ahead = bisect_left(most, self.policy.ceiling, key=self._pause(line))
         self._far_from = line.serving + ahead
 
     def _come_near(self, who: int) -> None:
@@ -340,9 +346,7 @@ class Simulation:
         """When somebody asks next who has asked every ``ceiling`` seconds or so since ``first``."""
         now, ceiling = self.clock.seconds, self.policy.ceiling
         if now - first > _settled_periods * ceiling:
-            interval = (
-                0.64 + 0.8 * self._dice.random()
-            ) ** 0.5  # a long one is met more often than a short one
+            interval = math.sqrt(0.64 + 0.8 * self._dice.random())  # a long one is met more often
             return now + ceiling * interval * self._dice.random()
         while first < now:
             first += self._jittered(ceiling)
@@ -398,7 +402,7 @@ class Simulation:
         self._entered.append((now, number))
 
     def _note_presence(self, who: int) -> None:
-        """Overtaken: present within the grace before, told to wait on, and a higher number went in between."""
+        """Overtaken: present within the grace before, told to wait on, and a higher number got in."""
         before, now = self._ready_at[who], self.clock.seconds
         self._ready_at[who] = now
         if before >= 0 and now - before <= self.rule.grace_seconds:

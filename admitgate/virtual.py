@@ -98,8 +98,8 @@ def _bulk(words: Sequence[object]) -> str:
 class Fleet:
     """Workers with memories of their own, before one Redis that knows nothing yet.
 
-    Calls of one short moment travel together, as those of a busy fleet do: ``put`` each at its time, in order,
-    then ``send``, then ``hear``. Redis runs them one after the other, each at its own time.
+    Calls of one short moment travel together, as those of a busy fleet do: ``put`` each at its time, in
+    order, then ``send``, then ``hear``. Redis runs them one after the other, each at its own time.
     """
 
     def __init__(self, wire: Wire, clock: Clock, rule: Rule, event: str, size: int) -> None:
@@ -159,7 +159,7 @@ class Fleet:
             take(counter.unpack(self._wire.read(), call, worker, self._clock.monotonic()))
 
     def status(self) -> Snapshot | None:
-        """The shared status of the next worker. It is a second old when who asks makes the worker look again."""
+        """The shared status of the next worker: where it is a second old, the worker looks again."""
         worker = self._worker()
         if worker.fresh_snapshot() is None and worker.takes_the_look():
             self._ask_by(worker, counter.look(self._rule, self._event), _ignore)

@@ -50,7 +50,7 @@ def ask(breaker: Breaker, error: BaseException | None = None) -> str:
     """One call: what became of it?"""
     asked = False
     try:
-        with breaker.call():
+        with breaker:
             asked = True
             if error:
                 raise error
@@ -82,7 +82,7 @@ def test_after_a_pause_one_caller_probes(moment: Moment) -> None:
     breaker = Breaker(pause_least=0.25)
     ask(breaker, AWAY)
     moment.now += 0.26
-    with breaker.call():
+    with breaker:
         assert [ask(breaker) for _ in range(3)] == ["spared"] * 3
     assert not breaker.is_open
     assert ask(breaker) == "answered"
@@ -149,7 +149,7 @@ def test_workers_are_told_when_it_opens(moment: Moment) -> None:
 def test_what_counts_as_an_outage(moment: Moment, error: Exception, is_outage: bool) -> None:
     """Whatever the client raises; a bug of ours is not hidden behind a waiting page."""
     breaker = Breaker()
-    with pytest.raises(Outage if is_outage else type(error)) as caught, breaker.call():
+    with pytest.raises(Outage if is_outage else type(error)) as caught, breaker:
         raise error
     assert breaker.is_open is is_outage
     if isinstance(caught.value, Outage):

@@ -152,6 +152,7 @@ def test_a_lost_line_goes_on_from_what_the_workers_remember(
     fill(worker)
     numbers = take_tickets(worker, 100)
     serving = worker.look().snapshot.serving
+    clock.advance(0.1)
     redis_client.delete(worker.keys["line"])
     reply = worker.join("newcomer")
     assert reply.verdict == "TICKET"
@@ -168,6 +169,7 @@ def test_numbers_given_out_by_others_fall_into_the_gap(
     fill(forgetful)
     take_tickets(forgetful, 3)
     theirs = take_tickets(busy, 2000)
+    clock.advance(0.1)
     redis_client.flushall()
     ours = [forgetful.join().value for _ in range(5)]
     assert min(ours) > max(theirs)
@@ -182,6 +184,7 @@ def test_the_gap_is_left_out_of_positions_and_of_the_waiting(
     worker = hire()
     fill(worker)
     before = take_tickets(worker, 50)
+    clock.advance(0.1)
     redis_client.flushall()
     replies = [worker.join(f"later-{nth}") for nth in range(10)]
     snapshot = replies[-1].snapshot
@@ -196,6 +199,7 @@ def test_the_gap_is_crossed_in_one_move(hire: Hire, redis_client: redis.Redis, c
     worker = hire()
     fill(worker)
     take_tickets(worker, 20)
+    clock.advance(0.1)
     redis_client.flushall()
     later = [worker.join(f"later-{nth}").value for nth in range(20)]
     clock.advance(lease)
@@ -203,6 +207,26 @@ def test_the_gap_is_crossed_in_one_move(hire: Hire, redis_client: redis.Redis, c
         worker.look()
         clock.advance(grace)
     assert worker.look().snapshot.serving == later[-1]
+
+
+def test_losses_in_a_row_leave_nobody_with_a_million_numbers_to_wait_for(
+    hire: Hire, redis_client: redis.Redis, clock: Clock
+) -> None:
+    """A Redis that crashes each time it is started: the workers remember the gap as they do the numbers."""
+    worker = hire()
+    (deadline,) = fill(worker)
+    take_tickets(worker, 5)
+    for nth in range(3):
+        clock.advance(1)
+        redis_client.flushall()
+        deadline = worker.renew("inside-000000000", deadline).value
+        number = worker.join(f"later-{nth}").value
+    worker.release("inside-000000000", deadline)
+    for _ in range(int(lease)):
+        clock.advance(2)
+        worker.look()
+    assert worker.look().snapshot.serving == number
+    assert worker.check_in("later-2", number).verdict == "ADMIT"
 
 
 def test_order_survives_a_wipe(hire: Hire, redis_client: redis.Redis, clock: Clock) -> None:

@@ -1,8 +1,8 @@
--- check_in(sid, 13 number, 14 ms of the lease to give, 15 when the ticket was given): "I am here".
+-- check_in(sid, 15 number, 16 ms of the lease to give, 17 when the ticket was given): "I am here".
 -- -> ADMIT deadline | READY rank | WAIT | GONE
 -- READY's rank counts from 0.
 local TICKET_LIFE_MS = 86400000    -- below the keys' expiry: a line that ended by itself is not a line that was lost
-local number, give_ms, joined = tonumber(ARGV[13]), tonumber(ARGV[14]), tonumber(ARGV[15])
+local number, give_ms, joined = tonumber(ARGV[15]), tonumber(ARGV[16]), tonumber(ARGV[17])
 if give_ms == 0 then give_ms = lease_ms end
 local deadline = tonumber(held[1])
 if deadline and deadline > now then
@@ -18,6 +18,11 @@ if number < born and now > joined + TICKET_LIFE_MS then return conclude('GONE', 
 if number < born and redis.call('HSETNX', LINE, 'elders', 1) == 1 then
   start_hold(lease_ms)             -- a line was here before this one: others like it must have time to come
   hold_until, is_grace_over, serving_before = now + lease_ms, false, 0
+end
+if number < born and gap_to <= born then   -- between the last of before and the first of now nobody has a number
+  gap_from, gap_to = gap_to == born and math.max(gap_from, number) or number, born
+  set('gap_from', gap_from)
+  set('gap_to', gap_to)
 end
 advance()
 if number > serving then return conclude('WAIT', 0) end

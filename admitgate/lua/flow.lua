@@ -12,9 +12,9 @@ local serving_before, moved_at = tonumber(flow[1]) or 0, tonumber(flow[2]) or 0
 local invited, shown, presence = tonumber(flow[3]) or 0, tonumber(flow[4]) or 0, tonumber(flow[5]) or 1
 local hold_until, gap_from, gap_to = tonumber(flow[6]) or 0, tonumber(flow[7]) or 0, tonumber(flow[8]) or 0
 local visits = tonumber(flow[13]) or 0
-local capacity = tonumber(live[1]) or tonumber(ARGV[6])
-local per_minute = tonumber(live[3]) or tonumber(ARGV[10])
-local max_waiting = tonumber(live[4]) or tonumber(ARGV[11])
+local capacity = tonumber(live[1]) or tonumber(ARGV[8])
+local per_minute = tonumber(live[3]) or tonumber(ARGV[12])
+local max_waiting = tonumber(live[4]) or tonumber(ARGV[13])
 
 local function restart_grace()
   serving_before, moved_at, invited, shown = 0, now, 0, 0
@@ -28,8 +28,9 @@ local function expired(key)
   return redis.call('ZRANGEBYSCORE', key, '-inf', now, 'LIMIT', 0, PURGE_MOST)
 end
 
-if ARGV[5] == '1' and issued > born and now - last > grace_ms / 2 then restart_grace() end
 local in_use, present = redis.call('ZCARD', LEASES) - 1, redis.call('ZCARD', READY)
+local may_somebody_wait = serving < issued or present > 0 or moved_at > 0 and last < moved_at + grace_ms
+if ARGV[7] == '1' and may_somebody_wait and now - last > grace_ms / 2 then restart_grace() end
 if present ~= redis.call('ZCARD', SEEN) then
   redis.call('DEL', READY, SEEN)   -- one of the two was lost: everybody checks in again
   present = 0

@@ -16,10 +16,10 @@
 --   released  zset sid -> deadline until which its token could still be shown
 --   settings  hash of what an operator changed live; wins over ARGV
 -- ARGV    1 what this worker's monotonic clock expects now to be, ms of event time (0: no idea)
---         2 latest event time, 3 highest issued, 4 highest serving this worker has seen (0: no memory)
---         5 '1' where visitors may have been unable to show presence through this worker
---         6 capacity  7 lease ms  8 grace ms  9 cold hold ms  10 admit per minute (0: any)  11 max waiting (-1: any)
---         12 sid ('' for an onlooker, who never creates an event)  13… the verb's own
+--         this worker's marks (0: no memory): 2 latest event time  3 highest issued  4 serving  5, 6 gap from, to
+--         7 '1' where visitors may have been unable to show presence through this worker
+--         8 capacity  9 lease ms  10 grace ms  11 cold hold ms  12 admit per minute (0: any)  13 max waiting (-1: any)
+--         14 sid ('' for an onlooker, who never creates an event)  15… the verb's own
 -- Returns {verdict, value, now, issued, serving, …}; numbers as integers, ms where they are times.
 -- Atomic, like every script; touches no key but KEYS; runs on Redis 6.2 to 8 and Valkey.
 
@@ -32,7 +32,7 @@ local EXPIRY_MS, EXPIRY_REST_MS = 90000000, 3600000   -- 25 hours, pushed on at 
 
 local expected_ms = tonumber(ARGV[1])
 local mark_last, mark_issued, mark_serving = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
-local grace_ms, sid = tonumber(ARGV[8]), ARGV[12]
+local grace_ms, sid = tonumber(ARGV[10]), ARGV[14]
 
 local clock = redis.call('TIME')
 local line = redis.call('HMGET', LINE, 'last', 'offset', 'born', 'issued', 'serving', 'kept', 'corrected')
@@ -40,7 +40,7 @@ local live = redis.call('HMGET', SETTINGS, 'capacity', 'lease_seconds', 'admit_p
 local held = redis.call('ZMSCORE', LEASES, sid, SENTINEL)
 local last, offset, born = tonumber(line[1]) or 0, tonumber(line[2]) or 0, tonumber(line[3])
 local issued, serving, kept = tonumber(line[4]) or 0, tonumber(line[5]) or 0, tonumber(line[6]) or 0
-local lease_ms = live[2] and live[2] * 1000 or tonumber(ARGV[7])
+local lease_ms = tonumber(live[2]) and tonumber(live[2]) * 1000 or tonumber(ARGV[9])
 
 local changed = {}
 local function set(field, value)
@@ -63,7 +63,8 @@ if now ~= redis_ms + offset then set('offset', now - redis_ms) end
 local holding = false
 local function start_hold(hold_ms)
   holding = true
-  redis.call('HSET', LINE, 'hold_from', now, 'hold_until', now + hold_ms,
+  local longest = math.max(now + hold_ms, tonumber(redis.call('HGET', LINE, 'hold_until')) or 0)
+  redis.call('HSET', LINE, 'hold_from', now, 'hold_until', longest,
     'serving_before', 0, 'moved_at', now, 'invited', 0, 'shown', 0)   -- nobody of before counts as having had their grace
 end
 
@@ -73,10 +74,12 @@ if not born and not is_known and sid == '' then return {'UNKNOWN', 0, now, 0, 0}
 local loss_hold_ms
 if not held[2] and (born or is_known) then
   loss_hold_ms = lease_ms            -- leases may be out that we know nothing of: let them all renew or end
-elseif is_known and (not born or last < mark_last) then
+elseif held[2] and not born or is_known and last < mark_last then
   loss_hold_ms = grace_ms            -- the line was lost, or a fail-over lost its last writes: let the present come back
+elseif is_known and mark_issued < born and redis.call('HSETNX', LINE, 'elders', 1) == 1 then
+  loss_hold_ms = lease_ms            -- a line that this worker knew was lost, and another worker knew nothing of it
 end
-local birth_hold_ms = not born and not is_known and tonumber(ARGV[9]) or 0
+local birth_hold_ms = not born and not is_known and tonumber(ARGV[11]) or 0
 if not born then
   born = is_known and mark_serving or now * 1000 + clock[2] % 1000
   issued, serving = born, born
@@ -89,9 +92,9 @@ if loss_hold_ms then
   serving = math.max(serving, mark_serving)
   start_hold(loss_hold_ms)
   local gap = redis.call('HMGET', LINE, 'gap_from', 'gap_to')
-  local is_uncrossed = (tonumber(gap[2]) or 0) > serving
-  redis.call('HSET', LINE, 'gap_from', is_uncrossed and gap[1] or string.format('%.0f', issued),
-    'gap_to', string.format('%.0f', issued + GAP))
+  local gap_from, gap_to = tonumber(gap[1] or ARGV[5]), tonumber(gap[2] or ARGV[6])
+  if gap_to <= serving then gap_from = issued end    -- crossed already; else the two become one
+  redis.call('HSET', LINE, 'gap_from', gap_from, 'gap_to', issued + GAP)
   issued = issued + GAP
 elseif birth_hold_ms > 0 then
   start_hold(birth_hold_ms)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import logging
+import os
 import random
-from collections.abc import Callable
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import redis
 from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as ConnectionLost
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 from redis.retry import Retry
 
@@ -35,9 +39,8 @@ _states_of_redis = (
 def connect(url: str, timeout_seconds: float) -> redis.Redis:
     """A client for ``url``. It connects when it is first used, so that a fork after this is safe.
 
-    No retries: a caller that has waited once answers its visitor. The pool is bounded and blocking, so that
-    many threads (or greenlets) queue for a connection instead of failing; half of the deadline is for
-    getting one, half for the answer.
+    Half of the deadline is for getting and opening a connection, half for the answer. A call that has run
+    out of time isn't tried again: a caller that has waited once answers its visitor.
     """
     half = timeout_seconds / 2
     pool = redis.BlockingConnectionPool.from_url(
@@ -49,7 +52,104 @@ def connect(url: str, timeout_seconds: float) -> redis.Redis:
         retry=Retry(NoBackoff(), 0),
         health_check_interval=0,
     )
-    return redis.Redis(connection_pool=pool)
+    return Client(connection_pool=pool, connections=Connections(pool.make_connection, wait_seconds=half))
+
+
+class Client(redis.Redis):
+    """redis-py's client, with a road of its own for scripts.
+
+    On redis-py's, the locks, metrics, retries and looks at the socket of one call take as long as Redis does.
+    """
+
+    def __init__(self, *, connections: Connections, **options: Any) -> None:
+        super().__init__(**options)
+        self._connections = connections
+
+    def execute_command(self, *words: Any, **options: Any) -> Any:
+        """One command and its answer."""
+        if words[0] != "EVALSHA":
+            return super().execute_command(*words, **options)  # type: ignore[no-untyped-call]
+        connection = self._connections.lend()
+        try:
+            return _ask(connection, _packed(words))
+        finally:
+            self._connections.give_back(connection)
+
+
+class Connections:
+    """Connections to one Redis, lent for a call each; whichever came back last goes out first.
+
+    Bounded: many threads (or greenlets) queue for one instead of failing. A forked process starts with none,
+    as two that share a socket get each other's answers.
+    """
+
+    def __init__(
+        self, make: Callable[[], Any], *, wait_seconds: float, most: int = _connections_most
+    ) -> None:
+        self._make, self._wait_seconds, self._most = make, wait_seconds, most
+        self._start_over()
+
+    def lend(self) -> Any:
+        """A connection, open or not. Raises ConnectionLost if none comes free in time."""
+        if self._pid != os.getpid():
+            self._start_over()
+        return self._take() or self._make_or_wait()
+
+    def give_back(self, connection: Any) -> None:
+        """Let the next one have it."""
+        self._idle.append(connection)
+        if self._waiting:
+            with self._change:
+                self._change.notify()
+
+    def _start_over(self) -> None:
+        self._idle: deque[Any] = deque()
+        self._made = self._waiting = 0
+        self._change = threading.Condition()
+        self._pid = os.getpid()
+
+    def _take(self) -> Any:
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return None
+
+    def _make_or_wait(self) -> Any:
+        with self._change:
+            if self._made < self._most:
+                self._made += 1
+                return self._make()
+            self._waiting += 1  # before we look: whoever gives one back from now on tells us
+            try:
+                connection = self._change.wait_for(self._take, self._wait_seconds)
+            finally:
+                self._waiting -= 1
+        if connection is None:
+            raise ConnectionLost(f"all {self._most} connections are in use")
+        return connection
+
+
+def _ask(connection: Any, packed: bytes) -> Any:
+    """The answer to one command, asked again where the connection turns out to be closed.
+
+    That is what a restarted Redis and a proxy's patience leave behind, and a script of ours may run twice.
+    A call that has run out of time is not asked again.
+    """
+    try:
+        return _answer(connection, packed)
+    except ConnectionLost:
+        return _answer(connection, packed)
+
+
+def _answer(connection: Any, packed: bytes) -> Any:
+    connection.send_packed_command([packed], check_health=False)
+    return connection.read_response()
+
+
+def _packed(words: Sequence[Any]) -> bytes:
+    """Redis' wire format. All of our words are ASCII, so a text is as long as its bytes."""
+    texts = map(str, words)
+    return "".join([f"*{len(words)}\r\n", *[f"${len(text)}\r\n{text}\r\n" for text in texts]]).encode("ascii")
 
 
 def _is_of_one_event(error: BaseException) -> bool:

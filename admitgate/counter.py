@@ -28,6 +28,7 @@ _parts = {
 }
 _names = ("line", "leases", "ready", "ready:seen", "released", "settings")
 _remembered = 10_000
+_numbers = 14  # in a reply with a snapshot, behind the verdict; what follows is the operator's message
 
 # A verdict that shows that the event is more than a first visit which may yet turn out to be a 404.
 _firm = frozenset({"TICKET", "FULL", "READY", "WAIT", "GONE", "RELEASED"})
@@ -164,8 +165,9 @@ def pack(call: Call, memory: EventMemory) -> list[Any]:
 def unpack(raw: Any, call: Call, memory: EventMemory, sent_at: float) -> Reply:
     """The reply in words; raises Outage for what no script of ours returns."""
     try:
-        verdict, value, now_ms, issued, serving = _text(raw[0]), *map(int, raw[1:5])
-        snapshot = _snapshot(raw, now_ms, issued, serving) if len(raw) > 5 else None
+        verdict, *words = _text(raw).split(" ", _numbers + 1)
+        value, now_ms, issued, serving, *others = map(int, words[:_numbers])
+        snapshot = _snapshot(others, words[_numbers], now_ms, issued, serving) if others else None
     except (TypeError, ValueError, IndexError) as error:
         raise Outage(
             f"Redis answered {call.verb} with something that isn't ours: {raw!r:.80}", error
@@ -184,8 +186,8 @@ def unpack(raw: Any, call: Call, memory: EventMemory, sent_at: float) -> Reply:
     return Reply(verdict, value, now_ms, snapshot)
 
 
-def _snapshot(raw: Any, now_ms: int, issued: int, serving: int) -> Snapshot:
-    present, in_use, capacity, waiting, rate, gap_from, gap_to, hold_left, step, poll = map(int, raw[5:15])
+def _snapshot(numbers: list[int], message: str, now_ms: int, issued: int, serving: int) -> Snapshot:
+    present, in_use, capacity, waiting, rate, gap_from, gap_to, hold_left, step, poll = numbers
     return Snapshot(
         serving,
         issued,
@@ -199,7 +201,7 @@ def _snapshot(raw: Any, now_ms: int, issued: int, serving: int) -> Snapshot:
         hold_left,
         step,
         poll,
-        _text(raw[15]),
+        message,
         now_ms,
     )
 

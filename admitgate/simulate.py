@@ -14,6 +14,7 @@ from array import array
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field
 
 from . import counter
@@ -116,9 +117,8 @@ class Simulation:
         self.scenario, self.rule, self.policy = scenario, scenario.rule(), scenario.poll()
         self.clock, self.crowd = Clock(), Crowd(scenario)
         self.tally, self.series = Tally(), Series()
-        self._wire = Wire(redis.socket_path)
-        self._wire.ask("FLUSHALL")
-        self._fleet = Fleet(self._wire, self.clock, self.rule, EVENT, scenario.workers)
+        self._redis = redis
+        self._fleet: Fleet
         self._dice = random.Random(scenario.seed + 1)
         count = scenario.visitors
         self.state, self._held, self._is_gone = bytearray(count), bytearray(count), bytearray(count)
@@ -144,8 +144,8 @@ class Simulation:
         self._last_number = 0
         self._moved_at = 0.0
         self._polls = 0.0
-        self._calls_before = dict(self._fleet.calls)
-        self.series.calls = {verb: array("d") for verb in self._fleet.calls}
+        self.calls: dict[str, int] = {}
+        self._calls_before: dict[str, int] = {}
         self.late_seconds, self.late, self._late_next = late_seconds, 0, 0
         self.stayers = sum(share == _stays for share in self.crowd.leaves)
         self.is_stuck = self.is_cut = self.is_too_late = False
@@ -154,18 +154,23 @@ class Simulation:
 
     def run(self, progress: Progress = lambda _: None) -> None:
         """Until everybody has been, or nothing can change any more."""
+        with closing(Wire(self._redis.socket_path)) as wire, self.clock.drives_the_workers():
+            wire.ask("FLUSHALL")
+            self._fleet = Fleet(wire, self.clock, self.rule, EVENT, self.scenario.workers)
+            self.calls = self._fleet.calls
+            self._calls_before = dict(self.calls)
+            self.series.calls = {verb: array("d") for verb in self.calls}
+            self._run(progress)
+
+    def _run(self, progress: Progress) -> None:
         tick = 0
-        with self.clock.drives_the_workers():
-            try:
-                while not self._is_over():
-                    self._live_through(tick)
-                    tick += 1
-                    if tick % _moments_per_second == 0:
-                        self.clock.seconds = tick / _moments_per_second
-                        self._sample()
-                        progress(self)
-            finally:
-                self._wire.close()
+        while not self._is_over():
+            self._live_through(tick)
+            tick += 1
+            if tick % _moments_per_second == 0:
+                self.clock.seconds = tick / _moments_per_second
+                self._sample()
+                progress(self)
 
     def _is_over(self) -> bool:
         if self.is_stuck or self.is_cut or self.is_too_late:
@@ -281,7 +286,7 @@ class Simulation:
         looks = [self._fleet.status() for _ in range(min(askers, self.scenario.workers))]
         lines = [line for line in looks if line]
         if lines:
-            self._see(max(lines))
+            self._see(max(lines, key=_told_at))
         asking = [who for who in self._asking.pop(tick, ()) if self.state[who] == _NEAR]
         self._polls += len(asking)
         if lines:
@@ -506,7 +511,7 @@ class Simulation:
         series.status_polls.append(self._polls)
         tally.status_polls += self._polls
         self._polls = 0.0
-        for verb, count in self._fleet.calls.items():
+        for verb, count in self.calls.items():
             series.calls[verb].append(count - self._calls_before[verb])
             self._calls_before[verb] = count
         if self.in_line:
@@ -542,7 +547,6 @@ class Simulation:
         late = self.stayers - on_time if is_known else self.late
         return late / max(1, self.stayers)
 
-    @property
-    def calls(self) -> dict[str, int]:
-        """Calls to Redis, by verb."""
-        return self._fleet.calls
+
+def _told_at(line: Snapshot) -> int:
+    return line.at_ms

@@ -128,10 +128,10 @@ local function admit(for_ms)
   return deadline
 end
 
--- {…, present, in use, capacity, waiting, admissions per 1000 minutes, gap from, gap to, hold left, step, poll, message}
+-- '… present, in use, capacity, waiting, admissions per 1000 minutes, gap from, gap to, hold left, step, poll, message'
 -- The step is the largest that the next move can take: whoever is within it should look now and then.
 local function conclude(verdict, value)
   local step = math.min(STEP_MOST, math.ceil(ready_size / math.max(PRESENCE_LEAST, presence / STEP_GROWTH)))
   return finish(verdict, value, present, in_use, capacity, waiting(), math.floor(rate * 60000), gap_from, gap_to,
-    holding and math.max(hold_until - now, 1) or 0, step, poll_ms, live[5] or '')
+    holding and math.max(hold_until - now, 1) or 0, step, poll_ms) .. ' ' .. (live[5] or '')
 end

@@ -20,7 +20,7 @@
 --         7 '1' where visitors may have been unable to show presence through this worker
 --         8 capacity  9 lease ms  10 grace ms  11 cold hold ms  12 admit per minute (0: any)  13 max waiting (-1: any)
 --         14 sid ('' for an onlooker, who never creates an event)  15… the verb's own
--- Returns {verdict, value, now, issued, serving, …}; numbers as integers, ms where they are times.
+-- Returns one text, which a client reads faster than a list: 'verdict value now issued serving …'; whole numbers, times in ms.
 -- Atomic, like every script; touches no key but KEYS; runs on Redis 6.2 to 8 and Valkey.
 
 local LINE, LEASES, READY, SEEN, RELEASED, SETTINGS = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
@@ -69,7 +69,7 @@ local function start_hold(hold_ms)
 end
 
 local is_known = mark_last > 0
-if not born and not is_known and sid == '' then return {'UNKNOWN', 0, now, 0, 0} end
+if not born and not is_known and sid == '' then return string.format('UNKNOWN 0 %.0f 0 0', now) end
 
 local loss_hold_ms
 if not held[2] and (born or is_known) then
@@ -112,5 +112,5 @@ local function finish(verdict, value, ...)
   if now - kept > EXPIRY_REST_MS or not held[2] then
     for _, key in ipairs(KEYS) do redis.call('PEXPIRE', key, EXPIRY_MS) end
   end
-  return {verdict, value, now, issued, serving, ...}
+  return verdict .. string.format(string.rep(' %.0f', 4 + select('#', ...)), value, now, issued, serving, ...)
 end

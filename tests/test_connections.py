@@ -1,0 +1,75 @@
+"""The connections that scripts are asked over: few, shared, and good after a restart or a fork."""
+
+from __future__ import annotations
+
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+import redis
+from redis.exceptions import ConnectionError as ConnectionLost
+
+from admitgate.connection import Connections, connect
+from admitgate.embedded import EmbeddedRedis
+
+ECHO = "return ARGV[1]"
+
+
+def test_threads_queue_for_few_connections(redis_url: str, redis_client: redis.Redis) -> None:
+    """Everybody gets their own answer, over no more connections than there may be."""
+    client: Any = connect(redis_url, 5)
+    client._connections._most = 2
+    digest = redis_client.script_load(ECHO)
+    with ThreadPoolExecutor(16) as threads:
+        answers = list(threads.map(lambda n: client.execute_command("EVALSHA", digest, 0, n), range(2000)))
+    assert answers == [str(n).encode() for n in range(2000)]
+    assert len(client._connections._idle) <= 2
+
+
+def test_whoever_gets_no_connection_in_time_is_told() -> None:
+    """As of an outage."""
+    connections = Connections(object, wait_seconds=0.01, most=1)
+    connections.lend()
+    with pytest.raises(ConnectionLost, match="in use"):
+        connections.lend()
+
+
+def test_a_connection_given_back_wakes_one_who_waits() -> None:
+    """At once, and not when the deadline is over."""
+    connections = Connections(object, wait_seconds=30, most=1)
+    first, got = connections.lend(), []
+    waiter = threading.Thread(target=lambda: got.append(connections.lend()))
+    waiter.start()
+    while not connections._waiting:
+        pass
+    connections.give_back(first)
+    waiter.join(10)
+    assert got == [first]
+
+
+def test_a_restarted_redis_is_asked_again_without_an_outage() -> None:
+    """The connection of before is closed; no visitor needs to know."""
+    with EmbeddedRedis() as server:
+        client: Any = connect(server.url, 5)
+        for word in (b"before", b"after"):
+            with redis.Redis.from_url(server.url) as other:
+                digest = other.script_load(ECHO)
+            assert client.execute_command("EVALSHA", digest, 0, "x" + word.decode()) == b"x" + word
+            server.restart()
+
+
+def test_a_forked_process_has_connections_of_its_own(redis_url: str, redis_client: redis.Redis) -> None:
+    """Two processes on one socket would read each other's answers."""
+    client: Any = connect(redis_url, 5)
+    digest = redis_client.script_load(ECHO)
+    client.execute_command("EVALSHA", digest, 0, "parent")
+    parents = client._connections._idle[0]
+    child = os.fork()
+    if child == 0:
+        is_well = client.execute_command("EVALSHA", digest, 0, "child") == b"child"
+        os._exit(0 if is_well and client._connections._idle[0] is not parents else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert client.execute_command("EVALSHA", digest, 0, "parent") == b"parent"
+    assert client._connections._idle[0] is parents

@@ -15,7 +15,7 @@ from typing import Any
 
 from .connection import Breaker, evaluate
 from .errors import Outage
-from .memory import EventMemory, Memories, Snapshot, monotonic
+from .memory import EventMemory, Marks, Memories, Snapshot, monotonic
 from .rules import Rule
 from .tokens import Ticket
 
@@ -166,15 +166,16 @@ def unpack(raw: Any, call: Call, memory: EventMemory, sent_at: float) -> Reply:
     """The reply in words; raises Outage for what no script of ours returns."""
     try:
         verdict, *words = _text(raw).split(" ", _numbers + 1)
-        value, now_ms, issued, serving, *others = map(int, words[:_numbers])
-        snapshot = _snapshot(others, words[_numbers], now_ms, issued, serving) if others else None
+        value, *numbers = map(int, words[:_numbers])
+        heard = Marks(*numbers[:5])
+        snapshot = _snapshot(heard, numbers[5:], words[_numbers]) if len(numbers) > 5 else None
     except (TypeError, ValueError, IndexError) as error:
         raise Outage(
             f"Redis answered {call.verb} with something that isn't ours: {raw!r:.80}", error
         ) from error
     if verdict == "UNKNOWN":
-        return Reply(verdict, value, now_ms, None)
-    memory.hear(now_ms, issued, serving, sent_at)
+        return Reply(verdict, value, heard.last_ms, None)
+    memory.hear(heard, sent_at)
     if (
         verdict in _firm
         or (verdict == "ADMIT" and call.verb != "join")
@@ -183,26 +184,26 @@ def unpack(raw: Any, call: Call, memory: EventMemory, sent_at: float) -> Reply:
         memory.is_firm = True
     if snapshot:
         memory.see(snapshot, sent_at)
-    return Reply(verdict, value, now_ms, snapshot)
+    return Reply(verdict, value, heard.last_ms, snapshot)
 
 
-def _snapshot(numbers: list[int], message: str, now_ms: int, issued: int, serving: int) -> Snapshot:
-    present, in_use, capacity, waiting, rate, gap_from, gap_to, hold_left, step, poll = numbers
+def _snapshot(heard: Marks, numbers: list[int], message: str) -> Snapshot:
+    present, in_use, capacity, waiting, rate, hold_left, step, poll = numbers
     return Snapshot(
-        serving,
-        issued,
+        heard.serving,
+        heard.issued,
         present,
         in_use,
         capacity,
         waiting,
         rate / 1000,
-        gap_from,
-        gap_to,
+        heard.gap_from,
+        heard.gap_to,
         hold_left,
         step,
         poll,
         message,
-        now_ms,
+        heard.last_ms,
     )
 
 

@@ -87,19 +87,17 @@ class EventMemory:
             return 0
         return self._heard_ms + int((monotonic() - self._heard_at) * 1000)
 
-    def hear(self, now_ms: int, issued: int, serving: int, sent_at: float) -> None:
+    def hear(self, heard: Marks, sent_at: float) -> None:
         """Take in the head of a reply to a call that was sent at ``sent_at``."""
-        marks = self.marks
-        if now_ms >= self._heard_ms:
-            self._heard_ms, self._heard_at = now_ms, sent_at
-            self.marks = Marks(now_ms, max(marks.issued, issued), serving, marks.gap_from, marks.gap_to)
+        if heard.last_ms >= self._heard_ms:
+            self._heard_ms, self._heard_at = heard.last_ms, sent_at
+            self.marks = heard._replace(issued=max(self.marks.issued, heard.issued))
         self.is_doubtful = False
 
     def see(self, snapshot: Snapshot, at: float) -> None:
         """Keep ``snapshot`` unless a later call has already brought another."""
         if at >= self.snapshot_at:
             self.snapshot, self.snapshot_at = snapshot, at
-            self.marks = self.marks._replace(gap_from=snapshot.gap_from, gap_to=snapshot.gap_to)
 
     def fresh_snapshot(self) -> Snapshot | None:
         """The snapshot, if it is at most a second old."""

@@ -70,54 +70,72 @@ class AdmitGate:
         self, environ: WSGIEnvironment, start_response: StartResponse, visit: Visit, admission: Admission
     ) -> Iterable[bytes]:
         environ["admitgate"] = admission
-        started = False
 
         def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
-            nonlocal started
-            started = True
             outgoing = self._edge.headers(visit, admission, int(status[:3]), headers)
             return start_response(status, outgoing, *((exc_info,) if exc_info else ()))
 
+        if admission.is_first:
+            return _FirstVisit(start, lambda: self._edge.give_up(admission)).run(self._application, environ)
+        return self._application(environ, start)
+
+
+class _FirstVisit:
+    """A response whose cookie isn't out yet: until it is, an application that breaks leaves a slot to nobody.
+
+    The headers go out with the first piece of the body. An application that has called start_response by the
+    time it returns gets its body through untouched; another one's is watched until it does.
+    """
+
+    def __init__(self, start: Callable[..., Any], give_up: Callable[[], None]) -> None:
+        self._start, self._give_up = start, give_up
+        self._is_started = self._is_out = False
+
+    def run(self, application: WSGIApplication, environ: WSGIEnvironment) -> Iterable[bytes]:
         try:
-            body = self._application(environ, start)
+            body = application(environ, self._start_response)
         except BaseException:
-            if not started:
-                self._edge.give_up(admission)
+            self._break()
             raise
-        if started:
+        if self._is_started:
             return body
+        self._body, self._pieces = body, iter(body)
+        return self
 
-        def on_error() -> None:
-            if not started:
-                self._edge.give_up(admission)
+    def _start_response(self, *answer: Any) -> Callable[[bytes], Any]:
+        self._is_started = True
+        write = self._start(*answer)
 
-        return _Unstarted(body, on_error)
+        def write_out(piece: bytes) -> Any:
+            self._is_out = True
+            return write(piece)
 
-
-class _Unstarted:
-    """A body whose application calls start_response only when it is iterated, and may break before that."""
-
-    def __init__(self, body: Iterable[bytes], on_error: Callable[[], None]) -> None:
-        self._body = body
-        self._chunks = iter(body)
-        self._on_error = on_error
+        return write_out
 
     def __iter__(self) -> Iterator[bytes]:
         return self
 
     def __next__(self) -> bytes:
         try:
-            return next(self._chunks)
+            piece = next(self._pieces)
         except StopIteration:
             raise
         except BaseException:
-            self._on_error()
+            self._break()
             raise
+        self._is_out = self._is_out or bool(piece)
+        return piece
 
     def close(self) -> None:
+        if not self._is_started:
+            self._break()
         close = getattr(self._body, "close", None)
         if close:
             close()
+
+    def _break(self) -> None:
+        if not self._is_out:
+            self._give_up()
 
 
 def path_of(environ: WSGIEnvironment) -> str:

@@ -151,7 +151,7 @@ def _done(simulation: Simulation) -> float:
 
 def _progress_text(simulation: Simulation) -> str:
     at = duration(simulation.clock.seconds)
-    return f"after {at}: {simulation.in_line:,} in line, {simulation.leases:,} leases"
+    return f"after {at}: {simulation.in_line:,} in line, {simulation.leases.count:,} leases"
 
 
 def _bar(share: float) -> str:

@@ -46,12 +46,12 @@ def facts_of(simulation: Simulation) -> Facts:
         "wait_seconds": _waits(simulation.waits),
         "slots": {
             "capacity": scenario.capacity,
-            "leases_most": tally.leases_most,
+            "leases_most": simulation.leases.most,
             "use_while_somebody_waits": _rounded(tally.use / seconds),
             "use_by_who_had_walked_away": _rounded(tally.use_by_the_gone / seconds),
         },
         "line_most": tally.line_most,
-        "overtakings": tally.overtakings,
+        "overtakings": simulation.order.overtakings,
         "polls": {
             "status": round(tally.status_polls),
             "check_in": simulation.calls["check_in"],
@@ -72,8 +72,8 @@ def _checks(simulation: Simulation) -> list[Facts]:
     tally, capacity = simulation.tally, simulation.scenario.capacity
     stuck = simulation.in_line if simulation.is_stuck else 0
     found = (
-        ("never more leases than the capacity", tally.leases_most, capacity),
-        ("nobody present was overtaken", tally.overtakings, 0),
+        ("never more leases than the capacity", simulation.leases.most, capacity),
+        ("nobody present was overtaken", simulation.order.overtakings, 0),
         ("ticket numbers are unique and without gaps", tally.numbers_wrong, 0),
         ("nobody got an answer that a healthy event doesn't give", tally.refused, 0),
         ("nobody was left in line beside free slots", stuck, 0),

@@ -253,6 +253,8 @@ class Rules:
             if values is None and plain != path:
                 values = _values(routes, plain)
             if values is None and lower != path:
+                values = _values(lower_routes, _lower_where_fixed(plain, rule.path))
+            if values is None and lower != path:
                 values = _values(lower_routes, lower)
             if values is not None:
                 return rule, event_name(rule.template(), values)
@@ -319,6 +321,15 @@ def _lower(path: str) -> str:
     return re.sub(
         r"<[^>]*>|[^<]+", lambda part: part[0] if part[0].startswith("<") else part[0].lower(), path
     )
+
+
+def _lower_where_fixed(path: str, route: str) -> str:
+    """``path`` with small letters where the route has no placeholder: an event's name keeps its capitals."""
+    fixed = [index for index, segment in enumerate(route.split("/")) if "<" not in segment]
+    segments = path.split("/")
+    for index in fixed:
+        segments[index : index + 1] = [segment.lower() for segment in segments[index : index + 1]]
+    return "/".join(segments)
 
 
 def _routes(path: str) -> MapAdapter:

@@ -15,9 +15,9 @@ from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass, field
 
 from . import counter
+from .accounts import Leases, Order, Series, Tally
 from .counter import Reply
 from .embedded import EmbeddedRedis
 from .memory import Snapshot
@@ -75,39 +75,6 @@ def _leaving(dice: random.Random, no_show: float) -> float:
     return _leaves_when_called if is_late else share
 
 
-@dataclass
-class Series:
-    """One figure for each second."""
-
-    in_line: array[float] = field(default_factory=lambda: array("d"))
-    leases: array[float] = field(default_factory=lambda: array("d"))
-    abandoned: array[float] = field(default_factory=lambda: array("d"))
-    status_polls: array[float] = field(default_factory=lambda: array("d"))
-    calls: dict[str, array[float]] = field(default_factory=dict)
-
-
-@dataclass
-class Tally:
-    """What was counted."""
-
-    admitted: int = 0
-    admitted_at_once: int = 0
-    paid: int = 0
-    walked_away: int = 0
-    no_shows: int = 0
-    gave_up: int = 0
-    outlived: int = 0  # sessions that went on when their lease had run out
-    refused: int = 0  # answers that no visitor of a healthy event gets
-    leases_most: int = 0
-    line_most: int = 0
-    overtakings: int = 0
-    numbers_wrong: int = 0
-    status_polls: float = 0.0
-    seconds_waited_for: int = 0
-    use: float = 0.0
-    use_by_the_gone: float = 0.0
-
-
 class Simulation:
     """One run. ``late_seconds``: end it as soon as too many have waited longer than that."""
 
@@ -117,20 +84,20 @@ class Simulation:
         self.scenario, self.rule, self.policy = scenario, scenario.rule(), scenario.poll()
         self.clock, self.crowd = Clock(), Crowd(scenario)
         self.tally, self.series = Tally(), Series()
+        self.leases = Leases(scenario.visitors)
+        self.order = Order(scenario.visitors, scenario.grace_seconds)
         self._redis = redis
         self._fleet: Fleet
         self._dice = random.Random(scenario.seed + 1)
         count = scenario.visitors
-        self.state, self._held, self._is_gone = bytearray(count), bytearray(count), bytearray(count)
+        self.state = bytearray(count)
         self.waits, self._due = array("d", [-1.0]) * count, array("d", [0.0]) * count
-        self._ready_at, self._ends = array("d", [-1.0]) * count, array("d", [0.0]) * count
+        self._ends = array("d", [0.0]) * count
         self._number, self._joined_ms = array("q", [0]) * count, array("q", [0]) * count
-        self._deadline = array("q", [0]) * count
         self._events: list[tuple[float, int, Act, int]] = []
-        self._order = 0
+        self._turn = 0
         self.arrived = 0
-        self.in_line = self.inside = self.leases = self.abandoned = 0
-        self._endings: list[tuple[int, int]] = []
+        self.in_line = self.inside = 0
         self._asking: dict[int, list[int]] = {}
         self._far: deque[int] = deque()
         self._far_new: deque[int] = deque()
@@ -140,7 +107,6 @@ class Simulation:
         self._far_judged_at = -1.0
         self._serving = 0
         self._quitters: list[tuple[float, int]] = []
-        self._entered: deque[tuple[float, int]] = deque()
         self._last_number = 0
         self._moved_at = 0.0
         self._polls = 0.0
@@ -202,8 +168,8 @@ class Simulation:
         self._fleet.hear()
 
     def _at(self, seconds: float, act: Act, who: int) -> None:
-        self._order += 1
-        heapq.heappush(self._events, (seconds, self._order, act, who))
+        self._turn += 1
+        heapq.heappush(self._events, (seconds, self._turn, act, who))
 
     def _jittered(self, seconds: float) -> float:
         return seconds * (0.8 + 0.4 * self._dice.random())
@@ -217,8 +183,7 @@ class Simulation:
     def _joined(self, who: int, reply: Reply) -> None:
         if reply.verdict == "ADMIT":
             self.tally.admitted_at_once += 1
-            self._note_entry(_newcomer_number)
-            self._hold(who, reply)
+            self._admit(who, _newcomer_number, reply)
             self._enter(who, is_claim=False)
         elif reply.verdict == "TICKET" and reply.snapshot:
             self._stand_in_line(who, reply.value, reply.now_ms, reply.snapshot)
@@ -369,10 +334,9 @@ class Simulation:
     def _checked_in(self, who: int, reply: Reply) -> None:
         is_here = self.state[who] == _CALLED
         if reply.verdict == "ADMIT":
-            self._note_entry(self._number[who])
-            self._hold(who, reply)
+            self._admit(who, self._number[who], reply)
         elif reply.verdict == "READY":
-            self._note_presence(who)
+            self.order.waits_on(who, self._number[who], self.clock.seconds)
         if not is_here:
             return
         if self.crowd.leaves[who] == _leaves_when_called:
@@ -396,23 +360,10 @@ class Simulation:
         else:
             self._at(due, self._check_in, who)
 
-    def _note_entry(self, number: int) -> None:
-        """Keep who went in lately, as far as it can matter to a lower number."""
-        now = self.clock.seconds
-        self._moved_at = now
-        while self._entered and self._entered[0][0] < now - self.rule.grace_seconds:
-            self._entered.popleft()
-        while self._entered and self._entered[-1][1] <= number:
-            self._entered.pop()
-        self._entered.append((now, number))
-
-    def _note_presence(self, who: int) -> None:
-        """Overtaken: present within the grace before, told to wait on, and a higher number got in."""
-        before, now = self._ready_at[who], self.clock.seconds
-        self._ready_at[who] = now
-        if before >= 0 and now - before <= self.rule.grace_seconds:
-            number = self._number[who]
-            self.tally.overtakings += any(at > before and other > number for at, other in self._entered)
+    def _admit(self, who: int, number: int, reply: Reply) -> None:
+        self._moved_at = self.clock.seconds
+        self.order.enters(number, self._moved_at)
+        self.leases.hold(who, reply.value, reply.now_ms)
 
     # -- inside -----------------------------------------------------------------------------------------
 
@@ -434,7 +385,7 @@ class Simulation:
     def _go_on(self, who: int) -> None:
         """To the first request that finds a third of the lease used up, or to the end."""
         now = self.clock.seconds
-        third = (self._deadline[who] - self._now_ms()) / 3000
+        third = (self.leases.deadline_ms[who] - self._now_ms()) / 3000
         request = now + third + self.scenario.request_seconds * self._dice.random()
         if request < self._ends[who]:
             self._at(request, self._request, who)
@@ -442,33 +393,32 @@ class Simulation:
             self._at(self._ends[who], self._end, who)
 
     def _request(self, who: int) -> None:
-        call = counter.renew(self.rule, EVENT, f"{who:016x}", self._deadline[who])
+        call = counter.renew(self.rule, EVENT, f"{who:016x}", self.leases.deadline_ms[who])
         self._fleet.put(call, lambda reply: self._renewed(who, reply))
 
     def _renewed(self, who: int, reply: Reply) -> None:
         if reply.verdict != "ADMIT":
             self._lose(who)
             return
-        self._hold(who, reply)
+        self.leases.hold(who, reply.value, reply.now_ms)
         if self._ends[who]:
             self._go_on(who)
         else:
             self._begin(who)
 
     def _end(self, who: int) -> None:
-        if self._deadline[who] <= self._now_ms():
+        if self.leases.deadline_ms[who] <= self._now_ms():
             self._lose(who)
             return
         self.inside -= 1
         self.state[who] = _GONE
         if self.crowd.pays[who]:
             self.tally.paid += 1
-            call = counter.release(self.rule, EVENT, f"{who:016x}", self._deadline[who])
-            self._fleet.put(call, lambda _: self._drop(who))
+            call = counter.release(self.rule, EVENT, f"{who:016x}", self.leases.deadline_ms[who])
+            self._fleet.put(call, lambda _: self.leases.drop(who))
         else:
             self.tally.walked_away += 1
-            self._is_gone[who] = 1
-            self.abandoned += 1
+            self.leases.abandon(who)
 
     def _lose(self, who: int) -> None:
         """A session that went on without a request for longer than its lease."""
@@ -476,38 +426,18 @@ class Simulation:
         self.inside -= 1
         self.state[who] = _GONE
 
-    # -- leases, counted without the scripts' help --------------------------------------------------------
-
     def _now_ms(self) -> int:
         return self.clock.redis_us() // 1000
-
-    def _hold(self, who: int, reply: Reply) -> None:
-        self._expire(reply.now_ms)
-        self.leases += not self._held[who]
-        self._held[who], self._deadline[who] = 1, reply.value
-        heapq.heappush(self._endings, (reply.value, who))
-        self.tally.leases_most = max(self.tally.leases_most, self.leases)
-
-    def _expire(self, now_ms: int) -> None:
-        while self._endings and self._endings[0][0] <= now_ms:
-            deadline, who = heapq.heappop(self._endings)
-            if self._deadline[who] == deadline:
-                self._drop(who)
-
-    def _drop(self, who: int) -> None:
-        self.leases -= self._held[who]
-        self.abandoned -= self._is_gone[who]
-        self._held[who] = self._is_gone[who] = 0
 
     # -- figures ----------------------------------------------------------------------------------------
 
     def _sample(self) -> None:
         """Once a second: what is, and what was asked since."""
-        self._expire(self._now_ms())
-        series, tally, capacity = self.series, self.tally, self.scenario.capacity
+        self.leases.expire(self._now_ms())
+        series, tally, leases = self.series, self.tally, self.leases
         series.in_line.append(self.in_line)
-        series.leases.append(self.leases)
-        series.abandoned.append(self.abandoned)
+        series.leases.append(leases.count)
+        series.abandoned.append(leases.abandoned)
         series.status_polls.append(self._polls)
         tally.status_polls += self._polls
         self._polls = 0.0
@@ -516,15 +446,15 @@ class Simulation:
             self._calls_before[verb] = count
         if self.in_line:
             tally.seconds_waited_for += 1
-            tally.use += self.leases / capacity
-            tally.use_by_the_gone += self.abandoned / capacity
+            tally.use += leases.count / self.scenario.capacity
+            tally.use_by_the_gone += leases.abandoned / self.scenario.capacity
         self._judge()
 
     def _judge(self) -> None:
         """Is there a reason to end early?"""
         now = self.clock.seconds
         self.is_cut = self.scenario.stop_after is not None and now >= self.scenario.stop_after
-        if self.leases >= self.scenario.capacity or not self.in_line:
+        if self.leases.count >= self.scenario.capacity or not self.in_line:
             self._moved_at = now
         pace = self.scenario.admit_per_minute
         self.is_stuck = now - self._moved_at > max(_hardly_idle_seconds, 180 / pace if pace else 0)

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from . import connection, counter, memory
+from . import counter, memory
 from .counter import Call, Counter, Reply
 from .errors import AdmitgateError
 from .memory import EventMemory, Memories, Snapshot
@@ -44,15 +44,12 @@ class Clock:
     @contextmanager
     def drives_the_workers(self) -> Iterator[None]:
         """As long as the block, workers in this process count time by this clock."""
-        modules = (memory, counter, connection)
-        own = [vars(module)["monotonic"] for module in modules]
+        own = memory.monotonic
+        memory.monotonic = self.monotonic
         try:
-            for module in modules:
-                vars(module)["monotonic"] = self.monotonic
             yield
         finally:
-            for module, monotonic in zip(modules, own, strict=True):
-                vars(module)["monotonic"] = monotonic
+            memory.monotonic = own
 
 
 class Wire:

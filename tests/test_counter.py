@@ -152,7 +152,7 @@ def test_a_capacity_of_zero_lets_nobody_in(hire: Hire, clock: Clock) -> None:
 
 def test_join_asked_twice_gives_one_lease(hire: Hire, redis_client: redis.Redis) -> None:
     """The worker names the visitor before it asks, so a call repeated after a time-out is harmless."""
-    worker = hire(capacity=2)
+    worker = hire()
     first, again = worker.join("visitor"), worker.join("visitor")
     assert (first.verdict, again.verdict, first.value) == ("ADMIT", "ADMIT", again.value)
     assert live_leases(redis_client, worker) == 1
@@ -249,6 +249,20 @@ def test_the_next_are_invited_only_when_the_grace_of_the_last_is_over(hire: Hire
     assert serving in (before, serving)
 
 
+def test_nobody_more_is_invited_while_half_of_those_who_may_be_ready_are(hire: Hire, clock: Clock) -> None:
+    """Ten who wait for one slot are enough for a while."""
+    worker = hire(lease_seconds=600)
+    fill(worker)
+    numbers = take_tickets(worker, 200)
+    clock.advance(grace)
+    invited = worker.look().snapshot.serving
+    for _ in range(10):
+        for nth in range(10):
+            worker.check_in(f"visitor-{nth}", numbers[nth])
+        clock.advance(2)
+    assert worker.look().snapshot.serving == invited
+
+
 def test_nobody_more_is_invited_while_enough_are_ready(hire: Hire, clock: Clock) -> None:
     """People who are present and wait for a slot are all that is needed."""
     worker = hire(lease_seconds=600)
@@ -288,6 +302,24 @@ def test_how_many_are_invited_follows_how_many_of_the_last_came(
         for number in range(before + 1, before + 1 + int(share * steps[-1])):
             worker.check_in(f"visitor-{number - numbers[0]}", number)
     assert least <= steps[-1] / steps[-2] <= most
+
+
+def test_fewer_are_invited_again_behind_an_abandoned_stretch(hire: Hire, clock: Clock) -> None:
+    """Nobody came, so many were called; now everybody comes, and so the next are fewer."""
+    worker = hire(lease_seconds=600)
+    fill(worker)
+    numbers = take_tickets(worker, 3000)
+    steps, serving = [], worker.look().snapshot.serving
+    for nth in range(5):
+        clock.advance(grace)
+        before, serving = serving, worker.look().snapshot.serving
+        steps.append(serving - before)
+        for number in range(before + 1, serving + 1 if nth == 3 else 0):
+            worker.check_in(f"visitor-{number - numbers[0]}", number)
+        if nth == 3:  # those who found no place among the ready were called back
+            serving = worker.look().snapshot.serving
+    assert steps[1] < steps[2] < steps[3]
+    assert steps[4] < steps[3]
 
 
 def test_the_line_does_not_move_on_while_nobody_has_the_time_to_come(hire: Hire, clock: Clock) -> None:
@@ -432,6 +464,20 @@ def test_the_ready_are_bounded_and_the_highest_number_yields_its_place(
     assert highest != "visitor-1499"
     assert reply.verdict == "WAIT"
     assert reply.snapshot.present == full
+
+
+def test_whom_the_ready_cannot_hold_is_called_back(hire: Hire, clock: Clock) -> None:
+    """Else whoever of them happens to ask when a place comes free would pass the others."""
+    worker = hire()
+    fill(worker)
+    numbers = take_tickets(worker, 100)
+    serve(worker, numbers[-1], clock=clock)
+    for nth in range(1, 17):
+        assert worker.check_in(f"visitor-{nth}", numbers[nth]).verdict == "READY"
+    reply = worker.check_in("visitor-40", numbers[40])
+    assert (reply.verdict, reply.snapshot.serving) == ("WAIT", numbers[16])
+    reply = worker.check_in("visitor-0", numbers[0])  # and who yields to a lower number is called back too
+    assert (reply.verdict, reply.snapshot.serving) == ("READY", numbers[15])
 
 
 def test_the_highest_is_not_admitted_while_the_ready_are_full_of_lower_numbers(
@@ -632,7 +678,7 @@ def test_leaving_the_line_takes_the_visitor_out_of_the_ready(hire: Hire, clock: 
     worker.check_in("visitor-1", second)
     clock.advance(1)
     assert worker.check_in("visitor-1", second).verdict == "READY"
-    worker.release("visitor-0")
+    assert worker.release("visitor-0").snapshot.present == 1
     assert worker.check_in("visitor-1", second).verdict == "ADMIT"
 
 
@@ -813,6 +859,14 @@ def test_an_event_of_which_something_is_known_is_not_forgotten(hire: Hire, clock
     assert worker.release("lost", reply.value, forget=True).verdict == "RELEASED"
 
 
+def test_an_event_with_somebody_in_line_is_not_forgotten(hire: Hire) -> None:
+    """Their number would be given out again."""
+    worker = hire()
+    reply = worker.join("lost")
+    worker.join("visitor")
+    assert worker.release("lost", reply.value, forget=True).verdict == "RELEASED"
+
+
 def test_a_404_in_a_quiet_hour_is_no_loss_to_the_workers_who_know_the_event(
     hire: Hire, redis_client: redis.Redis, clock: Clock
 ) -> None:
@@ -851,10 +905,19 @@ def test_every_key_has_an_expiry_at_all_times(hire: Hire, redis_client: redis.Re
         worker.look()
         for key in redis_client.scan_iter():
             assert 0 < redis_client.pttl(key) <= a_day_ms * 25 / 24, key
-        if nth % 50 == 0:  # as an hour later Redis' own clock would have it
-            for key in redis_client.scan_iter():
-                redis_client.pexpire(key, 22 * 3600 * 1000)
-    assert min(map(redis_client.pttl, redis_client.scan_iter())) >= 22 * 3600 * 1000 - 60_000
+
+
+def test_a_call_an_hour_keeps_an_event_alive(hire: Hire, redis_client: redis.Redis, clock: Clock) -> None:
+    """The expiry is pushed on, of what the operator set as well, by whichever verb comes."""
+    worker = hire()
+    fill(worker)
+    take_tickets(worker, 1)
+    redis_client.hset(worker.keys["settings"], "message", "soon")
+    for key in redis_client.scan_iter():
+        redis_client.pexpire(key, 1000)
+    clock.advance(3601)
+    worker.look()
+    assert min(map(redis_client.pttl, redis_client.scan_iter())) > a_day_ms
 
 
 def test_an_event_that_ended_by_itself_is_born_again_as_new(

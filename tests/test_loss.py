@@ -484,6 +484,24 @@ def test_the_grace_starts_again_where_visitors_could_not_show_presence(hire: Hir
     assert worker.check_in("visitor-0", first).verdict == "ADMIT"
 
 
+def test_the_grace_starts_again_for_those_who_had_just_been_invited(hire: Hire, clock: Clock) -> None:
+    """They were called in the moment before Redis went away, and nobody had come yet."""
+    worker = hire()
+    (deadline,) = fill(worker)
+    _, first, second = take_tickets(worker, 3)
+    clock.advance(grace)
+    assert worker.look().snapshot.serving == second
+    worker.memories.doubt()
+    clock.advance(10)
+    worker.release("inside-000000000", deadline)
+    assert worker.check_in("visitor-2", second).verdict == "READY"
+    clock.advance(grace - 2)
+    assert worker.check_in("visitor-1", first).verdict == "READY"
+    clock.advance(2)
+    assert worker.check_in("visitor-2", second).verdict == "READY"
+    assert worker.check_in("visitor-1", first).verdict == "ADMIT"
+
+
 def test_a_new_worker_does_not_make_anybody_wait_where_nobody_waits(hire: Hire, clock: Clock) -> None:
     """A line stood here this morning. Now it is quiet, and a worker is replaced: the next one goes in."""
     worker = hire()
@@ -516,6 +534,16 @@ def test_leases_live_their_time_when_the_clock_steps(
     assert worker.look().snapshot.in_use == 3
     clock.advance(4)
     assert worker.look().snapshot.in_use == 0
+
+
+def test_a_quiet_time_counts_though_the_clock_stepped_back_at_its_end(hire: Hire, clock: Clock) -> None:
+    """Nobody asked for a while, but the worker knows how long: the lease is over."""
+    worker = hire()
+    fill(worker)
+    clock.advance(lease - 5)
+    clock.step(-3600)
+    clock.advance(6)
+    assert worker.join().verdict == "ADMIT"
 
 
 @pytest.mark.parametrize("hours", [-1, 1])

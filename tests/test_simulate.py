@@ -104,7 +104,7 @@ def test_the_leases_it_counts_are_those_that_redis_has(
     simulation = simulated(replace(sale, stop_after=100.0))
     leases = counter.Counter(None, memory.Memories()).keys(EVENT)[1]
     held = redis_client.zcount(leases, f"({simulation.clock.redis_us() // 1000}", "(+inf")
-    assert simulation.leases == held > 0
+    assert simulation.leases.count == held > 0
 
 
 def test_the_workers_clock_is_their_own_again_afterwards(simulated: Simulate) -> None:
@@ -411,7 +411,7 @@ def test_all_faults_are_told_together() -> None:
 @pytest.fixture
 def at_work(redis_server: EmbeddedRedis) -> Simulation:
     simulation = Simulation(sale, redis_server)
-    simulation.arrived, simulation.in_line, simulation.leases = 300, 150, 40
+    simulation.arrived, simulation.in_line, simulation.leases.count = 300, 150, 40
     return simulation
 
 

@@ -7,11 +7,10 @@ local RATE_MEAN_MS, RATE_LEAST_MS = 60000, 10000
 local PRESENCE_LEAST = 0.001
 
 local flow = redis.call('HMGET', LINE, 'serving_before', 'moved_at', 'invited', 'shown', 'presence', 'hold_until',
-  'gap_from', 'gap_to', 'rate', 'rate_at', 'tokens', 'tokens_at', 'visits', 'rate_from', 'crowded')
+  'rate', 'rate_at', 'tokens', 'tokens_at', 'visits', 'rate_from', 'crowded')
 local serving_before, moved_at = tonumber(flow[1]) or 0, tonumber(flow[2]) or 0
 local invited, shown, presence = tonumber(flow[3]) or 0, tonumber(flow[4]) or 0, tonumber(flow[5]) or 1
-local hold_until, gap_from, gap_to = tonumber(flow[6]) or 0, tonumber(flow[7]) or 0, tonumber(flow[8]) or 0
-local visits = tonumber(flow[13]) or 0
+local hold_until, visits = tonumber(flow[6]) or 0, tonumber(flow[11]) or 0
 local capacity = tonumber(live[1]) or tonumber(ARGV[8])
 local per_minute = tonumber(live[3]) or tonumber(ARGV[12])
 local max_waiting = tonumber(live[4]) or tonumber(ARGV[13])
@@ -48,13 +47,13 @@ if in_use + present >= capacity or sid == '' then   -- below that the expired ar
   if #gone > 0 then in_use = in_use - redis.call('ZREM', LEASES, unpack(gone)) end
 end
 
-local recent = (tonumber(flow[9]) or 0) * math.exp(((tonumber(flow[10]) or 0) - now) / RATE_MEAN_MS)
-local rated_ms = math.max(RATE_LEAST_MS, now - (tonumber(flow[14]) or born / 1000))
+local recent = (tonumber(flow[7]) or 0) * math.exp(((tonumber(flow[8]) or 0) - now) / RATE_MEAN_MS)
+local rated_ms = math.max(RATE_LEAST_MS, now - (tonumber(flow[12]) or born / 1000))
 local rate = recent / (1 - math.exp(-rated_ms / RATE_MEAN_MS))   -- a mean that began a moment ago is not a low one
 local tokens = math.huge
 if per_minute > 0 then
   local burst = math.max(1, per_minute / 12)       -- five seconds' worth: what comes due between two polls is not lost
-  tokens = math.min(burst, (tonumber(flow[11]) or 1) + (now - (tonumber(flow[12]) or now)) * per_minute / 60000)
+  tokens = math.min(burst, (tonumber(flow[9]) or 1) + (now - (tonumber(flow[10]) or now)) * per_minute / 60000)
 end
 holding = holding or now < hold_until
 local is_grace_over = now >= moved_at + grace_ms
@@ -80,7 +79,7 @@ end
 
 local function advance()
   if holding or serving >= issued or not is_grace_over or present >= ready_size / 2 then return end
-  if flow[15] then                                 -- more came than there was room for: call fewer
+  if flow[13] then                                 -- more came than there was room for: call fewer
     presence = math.min(1, presence * STEP_GROWTH)
     set('presence', presence)
     redis.call('HDEL', LINE, 'crowded')
@@ -128,10 +127,10 @@ local function admit(for_ms)
   return deadline
 end
 
--- '… present, in use, capacity, waiting, admissions per 1000 minutes, gap from, gap to, hold left, step, poll, message'
+-- '… present, in use, capacity, waiting, admissions per 1000 minutes, hold left, step, poll, message'
 -- The step is the largest that the next move can take: whoever is within it should look now and then.
 local function conclude(verdict, value)
   local step = math.min(STEP_MOST, math.ceil(ready_size / math.max(PRESENCE_LEAST, presence / STEP_GROWTH)))
-  return finish(verdict, value, present, in_use, capacity, waiting(), math.floor(rate * 60000), gap_from, gap_to,
+  return finish(verdict, value, present, in_use, capacity, waiting(), math.floor(rate * 60000),
     holding and math.max(hold_until - now, 1) or 0, step, poll_ms) .. ' ' .. (live[5] or '')
 end

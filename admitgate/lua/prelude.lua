@@ -20,14 +20,13 @@
 --         7 '1' where visitors may have been unable to show presence through this worker
 --         8 capacity  9 lease ms  10 grace ms  11 cold hold ms  12 admit per minute (0: any)  13 max waiting (-1: any)
 --         14 sid ('' for an onlooker, who never creates an event)  15… the verb's own
--- Returns one text, which a client reads faster than a list: 'verdict value now issued serving …'; whole numbers, times in ms.
+-- Returns one text, which a client reads faster than a list: 'verdict value now issued serving gap-from gap-to …'; whole numbers, times in ms.
 -- Atomic, like every script; touches no key but KEYS; runs on Redis 6.2 to 8 and Valkey.
 
 local LINE, LEASES, READY, SEEN, RELEASED, SETTINGS = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local SENTINEL = '*'
 local CLOCK_STEP_MS = 5000         -- a difference that no delay explains
 local CORRECTION_REST_MS = 60000   -- a wrong hint must not freeze time: after a correction a minute runs uncorrected
-local GAP = 1000000                -- more tickets than a fleet can have given out unseen in a lost moment
 local EXPIRY_MS, EXPIRY_REST_MS = 90000000, 3600000   -- 25 hours, pushed on at most once an hour
 
 local expected_ms = tonumber(ARGV[1])
@@ -35,11 +34,13 @@ local mark_last, mark_issued, mark_serving = tonumber(ARGV[2]), tonumber(ARGV[3]
 local grace_ms, sid = tonumber(ARGV[10]), ARGV[14]
 
 local clock = redis.call('TIME')
-local line = redis.call('HMGET', LINE, 'last', 'offset', 'born', 'issued', 'serving', 'kept', 'corrected')
+local line = redis.call('HMGET', LINE, 'last', 'offset', 'born', 'issued', 'serving', 'kept', 'corrected',
+  'gap_from', 'gap_to')
 local live = redis.call('HMGET', SETTINGS, 'capacity', 'lease_seconds', 'admit_per_minute', 'max_waiting', 'message')
 local held = redis.call('ZMSCORE', LEASES, sid, SENTINEL)
 local last, offset, born = tonumber(line[1]) or 0, tonumber(line[2]) or 0, tonumber(line[3])
 local issued, serving, kept = tonumber(line[4]) or 0, tonumber(line[5]) or 0, tonumber(line[6]) or 0
+local gap_from, gap_to = tonumber(line[8] or ARGV[5]), tonumber(line[9] or ARGV[6])
 local lease_ms = tonumber(live[2]) and tonumber(live[2]) * 1000 or tonumber(ARGV[9])
 
 local changed = {}
@@ -52,7 +53,7 @@ local redis_ms = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local remembered = math.max(last, mark_last)
 local now = redis_ms + offset
 if now < remembered then
-  now = remembered                                        -- Redis' clock stepped back: ours goes on
+  now = math.max(remembered, expected_ms)                 -- Redis' clock stepped back: ours goes on
 elseif expected_ms > 0 and now > math.max(remembered, expected_ms) + CLOCK_STEP_MS
     and now > (tonumber(line[7]) or 0) + CORRECTION_REST_MS then
   now = math.max(remembered, expected_ms)                 -- it stepped forward
@@ -69,7 +70,7 @@ local function start_hold(hold_ms)
 end
 
 local is_known = mark_last > 0
-if not born and not is_known and sid == '' then return string.format('UNKNOWN 0 %.0f 0 0', now) end
+if not born and not is_known and sid == '' then return string.format('UNKNOWN 0 %.0f 0 0 0 0', now) end
 
 local loss_hold_ms
 if not held[2] and (born or is_known) then
@@ -81,21 +82,21 @@ elseif is_known and mark_issued < born and redis.call('HSETNX', LINE, 'elders', 
 end
 local birth_hold_ms = not born and not is_known and tonumber(ARGV[11]) or 0
 if not born then
-  born = is_known and mark_serving or now * 1000 + clock[2] % 1000
+  born = is_known and 1 or now * 1000 + clock[2] % 1000   -- what goes on by the marks has nothing before it
   issued, serving = born, born
   set('born', born)
-  if is_known then redis.call('HSET', LINE, 'elders', 1, 'visits', 1) end
+  if is_known or held[2] then redis.call('HSET', LINE, 'visits', 1) end   -- not one to be forgotten
 end
 if mark_issued > issued then issued = mark_issued end
 
 if loss_hold_ms then
   serving = math.max(serving, mark_serving)
   start_hold(loss_hold_ms)
-  local gap = redis.call('HMGET', LINE, 'gap_from', 'gap_to')
-  local gap_from, gap_to = tonumber(gap[1] or ARGV[5]), tonumber(gap[2] or ARGV[6])
-  if gap_to <= serving then gap_from = issued end    -- crossed already; else the two become one
-  redis.call('HSET', LINE, 'gap_from', gap_from, 'gap_to', issued + GAP)
-  issued = issued + GAP
+  if gap_to <= serving then gap_from = issued end          -- one that isn't crossed yet only grows
+  issued = math.max(issued, now * 1000)   -- a number is born + ordinal: above all that were given out unseen
+  gap_to = issued
+  set('gap_from', gap_from)
+  set('gap_to', gap_to)
 elseif birth_hold_ms > 0 then
   start_hold(birth_hold_ms)
 end
@@ -112,5 +113,5 @@ local function finish(verdict, value, ...)
   if now - kept > EXPIRY_REST_MS or not held[2] then
     for _, key in ipairs(KEYS) do redis.call('PEXPIRE', key, EXPIRY_MS) end
   end
-  return verdict .. string.format(string.rep(' %.0f', 4 + select('#', ...)), value, now, issued, serving, ...)
+  return verdict .. string.format(string.rep(' %.0f', 6 + select('#', ...)), value, now, issued, serving, gap_from, gap_to, ...)
 end

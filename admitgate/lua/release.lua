@@ -9,7 +9,7 @@ if is_forgetting then
   visits = visits - dropped
   if visits <= 0 and issued == born then   -- nothing but such visits since it was born: no worker has marks of it
     redis.call('DEL', LINE, LEASES, READY, SEEN, RELEASED)
-    return string.format('FORGOTTEN 0 %.0f 0 0', now)
+    return string.format('FORGOTTEN 0 %.0f 0 0 0 0', now)
   end
   set('visits', visits)
   return conclude('RELEASED', 0)

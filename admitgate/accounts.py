@@ -22,7 +22,7 @@ class Tally:
     refused: int = 0  # answers that no visitor of a healthy event gets
     line_most: int = 0
     numbers_wrong: int = 0
-    status_polls: float = 0.0
+    status_polls: int = 0
     seconds_waited_for: int = 0
     use: float = 0.0
     use_by_the_gone: float = 0.0

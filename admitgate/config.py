@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from . import address
 from .decision import PollPolicy
 from .errors import ConfigError
 from .rules import OUTAGE_ANSWERS, Rule, Rules, is_number, route_fault
 
 STATUS_CODES = (200, 202, 429, 503)
-URL_SCHEMES = ("redis", "rediss", "unix", "valkey", "valkeys")
+URL_SCHEMES = ("redis", "rediss", "unix", "valkey", "valkeys", *address.SCHEMES)
+_settings_variable = "ADMITGATE_SETTINGS"
 Exemption = str | Callable[[Any], bool]
 
 
@@ -40,6 +44,9 @@ class Config:
     exempt: tuple[Exemption, ...] = ()
     status_code: int = 503
     status_url: str | None = None
+    waiting_url: str | None = None
+    shop_url: str | None = None
+    poll_budget_per_second: float = 2000
     poll_floor_seconds: float = 2
     poll_ceiling_seconds: float = 30
     poll_divisor: float = 10
@@ -124,9 +131,12 @@ class Config:
                 "redis_url is missing: give it, such as 'redis://localhost:6379/0', "
                 "or set ADMITGATE_REDIS_URL in the environment."
             ]
-        try:
+        try:  # the URL itself may hold a password, so it is not repeated
+            scheme = self.redis_url.partition("://")[0].lower()
+            if scheme in address.SCHEMES:
+                return _fault_of_many(self.redis_url)
             scheme, _ = urlsplit(self.redis_url).scheme, urlsplit(self.redis_url).port
-        except ValueError as error:  # the URL itself may hold a password, so it is not repeated
+        except ValueError as error:
             return [f"redis_url can't be read ({error}): give one such as 'redis://localhost:6379/0'."]
         if scheme not in URL_SCHEMES:
             return [f"redis_url has the scheme {scheme!r}: use one of {', '.join(URL_SCHEMES)}."]
@@ -138,10 +148,15 @@ class Config:
             faults.append(
                 f"mount is {self.mount!r}: give a path that starts and ends with '/', such as '/_admitgate/'."
             )
-        if self.status_url is not None and not _is_url(self.status_url):
-            faults.append(
-                f"status_url is {self.status_url!r}: give an http(s) address that ends with '/', or None."
-            )
+        for name in ("status_url", "waiting_url", "shop_url"):
+            url = getattr(self, name)
+            if url is not None and not _is_url(url):
+                faults.append(f"{name} is {url!r}: give an http(s) address that ends with '/', or None.")
+            elif name == "waiting_url" and url is not None and not self._shares_cookies_with(url):
+                faults.append(
+                    f"waiting_url is {url!r}, which is not below cookie_domain {self.cookie_domain!r}: "
+                    "the waiting room could not read anybody's place. Give both a common domain."
+                )
         if self.template is not None and not (
             isinstance(self.template, str) and Path(self.template).is_file()
         ):
@@ -154,6 +169,13 @@ class Config:
                 if fault:
                     faults.append(f"exempt has {item!r}, but {fault}; or give a callable.")
         return faults
+
+    def _shares_cookies_with(self, url: str) -> bool:
+        """False where the browser surely keeps our cookie from the other host."""
+        if not isinstance(self.cookie_domain, str):
+            return True  # the same host, as far as we know
+        domain, host = self.cookie_domain.lstrip("."), urlsplit(url).hostname or ""
+        return host == domain or host.endswith("." + domain)
 
     def _value_faults(self) -> list[str]:
         checks = (
@@ -182,6 +204,11 @@ class Config:
             ),
             ("poll_floor_seconds", is_number(self.poll_floor_seconds, 0.5, 60), "seconds from 0.5 to 60"),
             ("poll_ceiling_seconds", is_number(self.poll_ceiling_seconds, 1, 600), "seconds from 1 to 600"),
+            (
+                "poll_budget_per_second",
+                is_number(self.poll_budget_per_second, 1, 10_000_000),
+                "polls per second, from 1",
+            ),
             ("poll_divisor", is_number(self.poll_divisor, 1, 1000), "a number from 1 to 1000"),
             ("enabled", isinstance(self.enabled, bool), "True or False"),
         )
@@ -196,6 +223,52 @@ class Config:
                 f"({self.poll_floor_seconds}): give the larger number to the ceiling."
             )
         return faults
+
+
+def config_from_environment(name: str | None = None) -> Config:
+    """The settings of what runs beside the shop: the waiting room, the publisher.
+
+    ``name``, else ADMITGATE_SETTINGS, names a module (or ``module:attribute``) with the mapping ADMITGATE,
+    such as the shop's own Django settings, whose SECRET_KEY and SECRET_KEY_FALLBACKS are taken too. Variables
+    like ADMITGATE_COOKIE_DOMAIN come first, JSON where they are JSON:
+    ``ADMITGATE_RULES='[{"path": "/checkout", "capacity": 500}]'``.
+    """
+    name = name or os.environ.get(_settings_variable)
+    settings, defaults = _settings_of(name) if name else ({}, {})
+    known = [known.name for known in fields(Config)]
+    given = {
+        option: _from_text(value)
+        for option in known
+        if (value := os.environ.get("ADMITGATE_" + option.upper())) is not None
+    }
+    if not isinstance(settings, Mapping):
+        raise ConfigError([f"{name} is {settings!r}: it must be a mapping with RULES and REDIS_URL."])
+    return Config.from_mapping(
+        {**{str(key).lower(): value for key, value in settings.items()}, **given}, **defaults
+    )
+
+
+def _settings_of(name: str) -> tuple[Any, dict[str, Any]]:
+    module_name, _, attribute = name.partition(":")
+    try:
+        module = import_module(module_name)
+        settings = getattr(module, attribute or "ADMITGATE")
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
+        raise ConfigError(
+            [
+                f"{_settings_variable} is {name!r}, but that can't be read ({error}): give a module that has "
+                "ADMITGATE, or module:attribute, and see that Python finds it (PYTHONPATH)."
+            ]
+        ) from error
+    keys = {"secret_key": "SECRET_KEY", "secret_key_fallbacks": "SECRET_KEY_FALLBACKS"}
+    return settings, {option: getattr(module, key) for option, key in keys.items() if hasattr(module, key)}
+
+
+def _from_text(value: str) -> Any:
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value
 
 
 def _rules(given: object) -> tuple[tuple[Rule, ...], list[str]]:
@@ -272,6 +345,14 @@ def _tuple(value: object) -> tuple[Any, ...]:
     if isinstance(value, list | tuple | set | frozenset):
         return tuple(value)
     return (value,)
+
+
+def _fault_of_many(url: str) -> list[str]:
+    try:
+        address.read(url)
+    except ValueError as error:
+        return [f"redis_url {error}."]
+    return []
 
 
 def _is_name(value: object, besides: str = "") -> bool:

@@ -8,12 +8,21 @@ import random
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import redis
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as ConnectionLost
-from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import (
+    AskError,
+    NoScriptError,
+    RedisClusterException,
+    RedisError,
+    ResponseError,
+    TryAgainError,
+)
+from redis.exceptions import TimeoutError as TimeRanOut
 from redis.retry import Retry
 
 from .errors import Outage
@@ -32,27 +41,38 @@ _states_of_redis = (
     "LOADING",
     "MASTERDOWN",
     "CLUSTERDOWN",
-    "TRYAGAIN",
 )
+_well = (NoScriptError, AskError)  # it only has to be told the script, or names another node (MOVED, ASK)
 
 
-def connect(url: str, timeout_seconds: float) -> redis.Redis:
+def connect(url: str, timeout_seconds: float) -> Any:
     """A client for ``url``. It connects when it is first used, so that a fork after this is safe.
 
     Half of the deadline is for getting and opening a connection, half for the answer. A call that has run
     out of time isn't tried again: a caller that has waited once answers its visitor.
     """
+    if "+" in url.partition(":")[0]:
+        from .topology import connect_many  # who has one Redis needs none of it
+
+        return connect_many(url, timeout_seconds)
     half = timeout_seconds / 2
     pool = redis.BlockingConnectionPool.from_url(
         url.replace("valkey", "redis", 1) if url.startswith("valkey") else url,
         max_connections=_connections_most,
         timeout=half,
-        socket_connect_timeout=half,
-        socket_timeout=half,
-        retry=Retry(NoBackoff(), 0),
-        health_check_interval=0,
+        **patience(half),
     )
     return Client(connection_pool=pool, connections=Connections(pool.make_connection, wait_seconds=half))
+
+
+def patience(seconds: float) -> dict[str, Any]:
+    """redis-py's options of a connection that waits no longer, and tries once."""
+    return {
+        "socket_connect_timeout": seconds,
+        "socket_timeout": seconds,
+        "retry": Retry(NoBackoff(), 0),
+        "health_check_interval": 0,
+    }
 
 
 class Client(redis.Redis):
@@ -67,13 +87,9 @@ class Client(redis.Redis):
 
     def execute_command(self, *words: Any, **options: Any) -> Any:
         """One command and its answer."""
-        if words[0] != "EVALSHA":
-            return super().execute_command(*words, **options)  # type: ignore[no-untyped-call]
-        connection = self._connections.lend()
-        try:
-            return _ask(connection, _packed(words))
-        finally:
-            self._connections.give_back(connection)
+        if words[0] == "EVALSHA" or words[0] == "EVAL":
+            return self._connections.ask(words)
+        return super().execute_command(*words, **options)  # type: ignore[no-untyped-call]
 
 
 class Connections:
@@ -89,6 +105,17 @@ class Connections:
         self._make, self._wait_seconds, self._most = make, wait_seconds, most
         self._start_over()
 
+    def ask(self, words: Sequence[Any], *, is_redirected: bool = False) -> Any:
+        """One command and its answer. A cluster's node takes a redirected one only if told so before."""
+        connection = self.lend()
+        try:
+            return _ask(connection, _packed(words, connection, is_redirected), is_redirected)
+        except (ConnectionLost, TimeRanOut):
+            self._close_idle()
+            raise
+        finally:
+            self.give_back(connection)
+
     def lend(self) -> Any:
         """A connection, open or not. Raises ConnectionLost if none comes free in time."""
         if self._pid != os.getpid():
@@ -101,6 +128,14 @@ class Connections:
         if self._waiting:
             with self._change:
                 self._change.notify()
+
+    def _close_idle(self) -> None:
+        """They lead to the same Redis: if it hangs, or was a master before, each would cost a time-out."""
+        for _ in range(len(self._idle)):
+            with suppress(IndexError):  # another thread has taken the last
+                connection = self._idle.popleft()
+                connection.disconnect()
+                self.give_back(connection)
 
     def _start_over(self) -> None:
         self._idle: deque[Any] = deque()
@@ -129,33 +164,56 @@ class Connections:
         return connection
 
 
-def _ask(connection: Any, packed: bytes) -> Any:
-    """The answer to one command, asked again where the connection turns out to be closed.
+def _ask(connection: Any, packed: bytes, is_redirected: bool) -> Any:
+    """The answer to one command, asked again where an old connection turns out to be closed or to lead astray.
 
-    That is what a restarted Redis and a proxy's patience leave behind, and a script of ours may run twice.
-    A call that has run out of time is not asked again.
+    That is what a restarted Redis, a proxy's patience and a fail-over leave behind, and a script of ours may
+    run twice. A call that has run out of time is not asked again.
     """
+    is_old = connection._sock is not None
     try:
-        return _answer(connection, packed)
+        return _answer(connection, packed, is_redirected)
     except ConnectionLost:
-        return _answer(connection, packed)
+        if not is_old:
+            raise
+    except ResponseError as error:
+        if "READONLY" not in str(error):
+            raise
+        connection.disconnect()  # a master of before: a new connection is led to today's
+        if not is_old:
+            raise
+    return _answer(connection, packed, is_redirected)
 
 
-def _answer(connection: Any, packed: bytes) -> Any:
+def _answer(connection: Any, packed: bytes, is_redirected: bool) -> Any:
+    """redis-py's Sentinel connection looks for the master in ``connect`` only, not when it is first sent to;
+    and unless told to disconnect, it leaves an answer that came too late to the next caller.
+    """
+    if connection._sock is None:
+        connection.connect()
     connection.send_packed_command([packed], check_health=False)
-    return connection.read_response()
+    if is_redirected:
+        connection.read_response(disconnect_on_error=True)
+    return connection.read_response(disconnect_on_error=True)
 
 
-def _packed(words: Sequence[Any]) -> bytes:
-    """Redis' wire format. All of our words are ASCII, so a text is as long as its bytes."""
-    texts = map(str, words)
-    return "".join([f"*{len(words)}\r\n", *[f"${len(text)}\r\n{text}\r\n" for text in texts]]).encode("ascii")
+def _packed(words: Sequence[Any], connection: Any, is_redirected: bool) -> bytes:
+    """Redis' wire format. The words of an EVALSHA are ASCII, so a text is as long as its bytes."""
+    if words[0] == "EVALSHA" and not is_redirected:
+        texts = map(str, words)
+        text = "".join([f"*{len(words)}\r\n", *[f"${len(text)}\r\n{text}\r\n" for text in texts]])
+        return text.encode("ascii")
+    before = connection.pack_command("ASKING") if is_redirected else []
+    return b"".join([*before, *connection.pack_command(*words)])
 
 
 def _is_of_one_event(error: BaseException) -> bool:
-    """True where Redis is well and a script stumbled over what somebody else wrote to an event's keys."""
+    """True where Redis is well and a script stumbled over what somebody else wrote to an event's keys.
+
+    Or over keys that are on their way to another node of a cluster.
+    """
     words = str(error)
-    return (
+    return isinstance(error, TryAgainError) or (
         isinstance(error, ResponseError)
         and ("WRONGTYPE" in words or "user_script" in words)
         and not any(state in words for state in _states_of_redis)
@@ -176,9 +234,11 @@ class Breaker:
         pause_least: float = 0.25,
         pause_most: float = 5.0,
         on_open: Callable[[], None] = lambda: None,
+        what: str = "Redis",
     ) -> None:
-        self._least, self._most, self._on_open = pause_least, pause_most, on_open
+        self._least, self._most, self._on_open, self._what = pause_least, pause_most, on_open, what
         self._pause = 0.0
+        self._prober = 0
         self._probe_at = 0.0
         self._opened_at = 0.0
 
@@ -194,36 +254,37 @@ class Breaker:
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         """After it. The client's errors become an Outage."""
-        if isinstance(error, NoScriptError):
-            return  # Redis is well, it only has to be told the script
-        if error is None or _is_of_one_event(error):
+        if error is None or isinstance(error, _well) or _is_of_one_event(error):
             if self._pause:
                 self._close()
-            if error is None:
+            if error is None or isinstance(error, _well):
                 return
-        elif isinstance(error, RedisError | OSError):
+        elif isinstance(error, RedisError | RedisClusterException | OSError):
             self._fail(error)
         else:
             return
-        raise Outage(f"Redis can't be asked ({type(error).__name__}: {error})", error) from error
+        raise Outage(f"{self._what} can't be asked ({type(error).__name__}: {error})", error) from error
 
     def _take_the_probe(self) -> None:
         now = monotonic()
         if now < self._probe_at:
-            raise Outage("Redis didn't answer a moment ago")
+            raise Outage(f"{self._what} didn't answer a moment ago")
         self._probe_at = now + self._pause  # the others go on without, while this caller probes
+        self._prober = threading.get_ident()
 
     def _fail(self, error: BaseException) -> None:
         if not self._pause:
             self._opened_at = monotonic()
-            log.error("outage: Redis can't be asked (%s: %s)", type(error).__name__, error)
+            log.error("outage: %s can't be asked (%s: %s)", self._what, type(error).__name__, error)
             self._on_open()
+        elif self._prober != threading.get_ident():
+            return  # it set out before the first failed, so it tells nothing new
         self._pause = min(self._most, max(self._least, self._pause * 2))
         self._probe_at = monotonic() + self._pause * random.uniform(0.8, 1.2)
 
     def _close(self) -> None:
         self._pause = 0.0
-        log.warning("outage over: Redis answers again after %.1f s", monotonic() - self._opened_at)
+        log.warning("outage over: %s answers again after %.1f s", self._what, monotonic() - self._opened_at)
 
 
 def evaluate(client: Any, source: str, digest: str, keys: list[str], args: list[Any]) -> Any:

@@ -16,7 +16,7 @@ from typing import Any
 from .connection import Breaker, evaluate
 from .errors import Outage
 from .memory import EventMemory, Marks, Memories, Snapshot, monotonic
-from .rules import Rule
+from .rules import Rule, event_slug
 from .tokens import Ticket
 
 _parts = {
@@ -158,6 +158,7 @@ def pack(call: Call, memory: EventMemory) -> list[Any]:
         rule.admit_per_minute or 0,
         -1 if rule.max_waiting is None else rule.max_waiting,
         call.sid,
+        event_slug(call.event),
         *call.args,
     ]
 

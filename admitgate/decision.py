@@ -2,42 +2,52 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
-STEP_MOST = 5000  # as in flow.lua: the line moves on by this many at most, at most once in a grace,
-STEP_GROWTH = 4  # and by this much more than the last time
+_step_growth = 4  # as in flow.lua: how much more than the last time a move of the line may call
+_moves_guarded = 3
 _late_seconds = 2.0  # a shared answer may be this old when it is read
 _jitter = 1.2
+_share_of_the_far = 0.4  # of the budget; the others ask more often, for they may be called soon
 
 
 @dataclass(frozen=True, slots=True)
 class PollPolicy:
     """How often a waiting page asks: ``clamp(floor, ceiling, expected wait / divisor)``, in seconds.
 
-    But never so seldom that somebody could be called and miss the grace. ``waiting.js`` reckons the same.
+    But never so seldom that somebody whom one of the next three moves of the line may call could miss the
+    grace. ``waiting.js`` reckons the same.
     """
 
     floor: float = 2.0
     ceiling: float = 30.0
     divisor: float = 10.0
 
+    def for_crowd(self, waiting: int, budget_per_second: float) -> PollPolicy:
+        """With a ceiling high enough that so many people together stay below the budget."""
+        needed = waiting / (_share_of_the_far * budget_per_second)
+        return self if needed <= self.ceiling else PollPolicy(self.floor, needed, self.divisor)
+
     def seconds(self, expected_wait: float, *, ahead: int, step: int, grace: float) -> float:
         """The time until the next poll of somebody who is called once ``ahead`` more numbers were.
 
-        ``step`` is the most that the next move of the line may call, ``grace`` the seconds between moves.
+        ``step`` is how many the next move of the line will call, ``grace`` the seconds between moves.
         """
-        latest = (moves_to(ahead, step) * grace - _late_seconds) / _jitter
+        moves = moves_to(ahead, step)
+        latest = math.inf if moves is None else (moves * grace - _late_seconds) / _jitter
         return max(self.floor, min(self.ceiling, expected_wait / self.divisor, latest))
 
 
-def moves_to(ahead: int, step: int) -> int:
-    """How many moves of the line, each as large as it may be, call a number so far ahead (up to 200)."""
-    moves = reach = 0
-    while reach < ahead and step < STEP_MOST:
-        reach += step
-        step = max(1, min(STEP_MOST, step * STEP_GROWTH))
-        moves += 1
-    return min(200, moves + max(0, -(-(ahead - reach) // STEP_MOST)))
+def moves_to(ahead: int, step: int) -> int | None:
+    """Which of the next moves can call a number so far ahead at the soonest; None: none that is guarded."""
+    reach = 0
+    for moves in range(1, _moves_guarded + 1):
+        reach += max(1, step)
+        if ahead <= reach:
+            return moves
+        step = max(1, step) * _step_growth
+    return None
 
 
 @dataclass(frozen=True, slots=True)

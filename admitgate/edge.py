@@ -18,6 +18,7 @@ from .errors import Outage
 from .gate import Gate, Steps, T
 from .memory import Memories
 from .page import Page
+from .road import Road
 from .rules import OURS, Match
 from .status import Status
 from .visit import Answer, Visit
@@ -36,14 +37,15 @@ class Edge:
         self.config = config
         memories = Memories()
         self._gate = Gate(config, memories)
-        self._page = Page(
+        page = Page(
             status_code=config.status_code,
             mount=config.mount,
             status_url=config.status_url,
             poll=config.poll,
             template=config.template,
         )
-        self._status = Status(config, self._gate, self._page, memories)
+        self._road = Road(config, page)
+        self._status = Status(config, self._gate, page, self._road, memories)
         client = config.redis_client or connect(config.redis_url or "", config.redis_timeout_seconds)
         self._counter = Counter(client, memories, prefix=config.key_prefix)
         self.match = self._gate.match if config.enabled else _no_match
@@ -55,9 +57,7 @@ class Edge:
         steps = self._gate.decide(visit, match)
         decision = self._run(steps) if isinstance(steps, Generator) else steps
         if isinstance(decision, Wait):
-            token = decision.set_cookie
-            cookie = set_cookie(self.config, visit, match, token) if token else None
-            return self._page.answer(visit, decision.place, cookie)
+            return self._road.waiting(visit, match, decision)
         if decision is not None:
             decision.levers = self
         return decision

@@ -45,6 +45,7 @@ class Gate:
     def __init__(self, config: Config, memories: Memories) -> None:
         self._config = config
         self._memories = memories
+        self._poll = config.poll
         self._rules = config.compiled_rules()
         self._exempt_calls = config.exempt_calls
         self.tokens = Tokens(config.keys)
@@ -62,7 +63,11 @@ class Gate:
             return Admission(match, token)
         return self._steps(visit, match, token)
 
-    def _steps(self, visit: Visit, match: Match, token: Token | None) -> Steps[Decision]:
+    def seek(self, visit: Visit, match: Match) -> Steps[Admission | Wait]:
+        """The same question for a visitor whom the shop sent to the waiting room."""
+        return self._steps(visit, match, self.token(visit, match))
+
+    def _steps(self, visit: Visit, match: Match, token: Token | None) -> Steps[Admission | Wait]:
         decision: Admission | Wait
         try:
             decision = yield from self._ask(visit, match, token)
@@ -226,7 +231,8 @@ class Gate:
         return self._place(match, reply.snapshot, number, rank)
 
     def _place(self, match: Match, snapshot: Snapshot, number: int, rank: int | None = None) -> Place:
-        return place_in_line(match.rule, match.event, snapshot, number, rank, self._config.poll)
+        policy = self._poll.for_crowd(snapshot.waiting, self._config.poll_budget_per_second)
+        return place_in_line(match.rule, match.event, snapshot, number, rank, policy)
 
 
 def _wait(visit: Visit, place: Place, set_cookie: str | None = None) -> Wait:

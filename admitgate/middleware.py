@@ -54,8 +54,7 @@ class AdmitGate:
         if outcome is None:
             return self._application(environ, start_response)
         if isinstance(outcome, Answer):
-            start_response(_lines[outcome.status], list(outcome.headers))
-            return [outcome.body]
+            return send(outcome, environ, start_response)
         return self._let_in(environ, start_response, visit, outcome)
 
     def release(self, event: str, sid: str) -> None:
@@ -136,6 +135,12 @@ class _FirstVisit:
     def _break(self) -> None:
         if not self._is_out:
             self._give_up()
+
+
+def send(answer: Answer, environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
+    """An answer of ours, as it is; to HEAD without its body."""
+    start_response(_lines[answer.status], list(answer.headers))
+    return [] if environ["REQUEST_METHOD"] == "HEAD" else [answer.body]
 
 
 def path_of(environ: WSGIEnvironment) -> str:

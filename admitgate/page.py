@@ -80,19 +80,24 @@ class Page:
             why = f"{type(error).__name__}: {error}"
             raise ConfigError([f"template: {template!r} can't be used ({why})."]) from error
 
-    def answer(self, visit: Visit, place: Place, set_cookie: str | None = None) -> Answer:
-        """The waiting page, or for a program ``application/problem+json`` (RFC 9457)."""
+    def answer(
+        self, visit: Visit, place: Place, set_cookie: str | None = None, *, enter: str | None = None
+    ) -> Answer:
+        """The waiting page, or for a program ``application/problem+json`` (RFC 9457).
+
+        ``enter`` is where to go when admitted, if that is not where the page is.
+        """
         retry_after = math.ceil(_sane_seconds(place.poll_seconds))
-        if _wants_json(visit):
-            kind, body = "application/problem+json", self._problem(visit, place, retry_after)
+        if wants_json(visit):
+            kind, body = "application/problem+json", self._problem(visit, place, retry_after, enter)
         else:
-            kind, body = "text/html; charset=utf-8", self._html(visit, place, retry_after)
+            kind, body = "text/html; charset=utf-8", self._html(visit, place, retry_after, enter)
         own = [("Content-Type", kind), ("Retry-After", str(retry_after))]
         return self._complete(visit, self._status_code, own, body, set_cookie)
 
     def left(self, visit: Visit, event: str) -> Answer:
         """What whoever left the line is told."""
-        if _wants_json(visit):
+        if wants_json(visit):
             kind, body = "application/json", b'{"state":"left"}'
         else:
             kind, body = "text/html; charset=utf-8", self._good_bye(visit, event)
@@ -114,7 +119,7 @@ class Page:
         headers.append(("Content-Length", str(len(body))))
         return Answer(status, tuple(headers), body)
 
-    def _html(self, visit: Visit, place: Place, refresh: int) -> bytes:
+    def _html(self, visit: Visit, place: Place, refresh: int, enter: str | None) -> bytes:
         fixed = _Fixed(
             place.event,
             visit.root,
@@ -129,7 +134,7 @@ class Page:
             b"wait": _escaped(self._wait_text(place.wait_seconds)),
             b"refresh": b"%d" % max(2, refresh),
             b"target": _escaped(_own_url(visit)) if place.was_post else b"",
-            b"place": _place_json(place),
+            b"place": _place_json(place, enter),
         }
 
     def _render(self, fixed: _Fixed) -> bytes:
@@ -168,7 +173,7 @@ class Page:
             event=event, home=_local_url(visit.root + "/"), words=self._words, style=self._style
         ).encode(errors="replace")
 
-    def _problem(self, visit: Visit, place: Place, retry_after: int) -> bytes:
+    def _problem(self, visit: Visit, place: Place, retry_after: int, enter: str | None) -> bytes:
         heading = self._words["states"][place.state]["heading"]
         detail = self._words["problem"].format(heading=heading, n=retry_after)
         if place.was_post:
@@ -190,6 +195,7 @@ class Page:
                 "check_in_url": urls["check_in"],
                 "leave_url": urls["leave"],
                 "retry_after": retry_after,
+                **({"enter_url": enter} if enter else {}),
             }
         ).encode()
 
@@ -232,7 +238,7 @@ def wait_form(wait_seconds: tuple[int, int] | None) -> tuple[str, int, int]:
     return (f"about_{name}" if start == end else name), start, end
 
 
-def _wants_json(visit: Visit) -> bool:
+def wants_json(visit: Visit) -> bool:
     """Is this a program? A page's own fetch says so itself, whatever it accepts."""
     return visit.header("sec-fetch-dest") == "empty" or _prefers_json(visit.header("accept")[:400])
 
@@ -249,9 +255,9 @@ def _sane_seconds(seconds: float) -> float:
     return min(3600.0, max(1.0, seconds))
 
 
-def _place_json(place: Place) -> bytes:
-    """The visitor's own figures. Numbers and constants only: nothing in it could end a script."""
-    return _dump(
+def _place_json(place: Place, enter: str | None) -> bytes:
+    """The visitor's own figures, and an address in which nothing may end the script it stands in."""
+    figures = _dump(
         {
             "state": place.state,
             "number": place.number,
@@ -261,8 +267,10 @@ def _place_json(place: Place) -> bytes:
             "serving": place.serving,
             "issued": place.issued,
             "poll_seconds": _sane_seconds(place.poll_seconds),
+            **({"enter": enter} if enter else {}),
         }
-    ).encode()
+    )
+    return figures.replace("<", "\\u003c").encode()
 
 
 def _escaped(text: str) -> bytes:

@@ -1,23 +1,20 @@
 """A sale under virtual time: invented visitors, the real scripts, a private Redis.
 
-Visitors do what the waiting page does. Who waits far from being called would ask every ``poll_ceiling``
-seconds and hear that nothing changed; those are counted, and only they are not acted out. Whoever could
-ask sooner, or be called before asking again, is asked one by one. Everything else is a call to the scripts.
+Visitors do what the waiting page and the shop's own pages do. What they ask of Redis goes through the
+scripts, call by call; what they are told is kept in accounts of our own, so that scripts can be found wrong.
 """
 
 from __future__ import annotations
 
 import heapq
-import math
 import random
 from array import array
-from bisect import bisect_left
-from collections import deque
 from collections.abc import Callable
 from contextlib import closing
 
 from . import counter
 from .accounts import Leases, Order, Series, Tally
+from .asking import MOMENT, MOMENTS_PER_SECOND, Asking
 from .counter import Reply
 from .embedded import EmbeddedRedis
 from .memory import Snapshot
@@ -29,17 +26,14 @@ from .virtual import Clock, Fleet, Wire
 EVENT = "gala"
 LATE_SHARE = 0.05  # so many may wait longer than the target where the 95th percentile keeps it
 
-_moment = 0.2  # nobody's next step comes sooner, so what falls into one moment can be asked together
-_moments_per_second = 5
 _hardly_idle_seconds = 600.0
 _stays, _leaves_when_called = 2.0, 1.0
 _called_share = 0.1
 _arrival_scale = 0.25
 _session_sigma = 0.5
 _newcomer_number = 2**62
-_settled_periods = 10
 
-_OUTSIDE, _FAR_NEW, _FAR, _NEAR, _CALLED, _INSIDE, _GONE = range(7)
+_OUTSIDE, _IN_LINE, _CALLED, _INSIDE, _GONE = range(5)
 
 Act = Callable[[int], None]
 Progress = Callable[["Simulation"], None]
@@ -81,7 +75,7 @@ class Simulation:
     def __init__(
         self, scenario: Scenario, redis: EmbeddedRedis, *, late_seconds: float | None = None
     ) -> None:
-        self.scenario, self.rule, self.policy = scenario, scenario.rule(), scenario.poll()
+        self.scenario, self.rule = scenario, scenario.rule()
         self.clock, self.crowd = Clock(), Crowd(scenario)
         self.tally, self.series = Tally(), Series()
         self.leases = Leases(scenario.visitors)
@@ -89,27 +83,25 @@ class Simulation:
         self._redis = redis
         self._fleet: Fleet
         self._dice = random.Random(scenario.seed + 1)
+        self.asking = Asking(
+            scenario.poll(),
+            budget=scenario.poll_budget,
+            grace=scenario.grace_seconds,
+            visitors=scenario.visitors,
+            dice=self._dice,
+            call=self._call,
+        )
         count = scenario.visitors
         self.state = bytearray(count)
-        self.waits, self._due = array("d", [-1.0]) * count, array("d", [0.0]) * count
-        self._ends = array("d", [0.0]) * count
+        self.waits, self._ends = array("d", [-1.0]) * count, array("d", [0.0]) * count
         self._number, self._joined_ms = array("q", [0]) * count, array("q", [0]) * count
         self._events: list[tuple[float, int, Act, int]] = []
         self._turn = 0
         self.arrived = 0
         self.in_line = self.inside = 0
-        self._asking: dict[int, list[int]] = {}
-        self._far: deque[int] = deque()
-        self._far_new: deque[int] = deque()
-        self._far_count = 0
-        self._far_due = 0.0
-        self._far_from = _newcomer_number
-        self._far_judged_at = -1.0
-        self._serving = 0
         self._quitters: list[tuple[float, int]] = []
         self._last_number = 0
         self._moved_at = 0.0
-        self._polls = 0.0
         self.calls: dict[str, int] = {}
         self._calls_before: dict[str, int] = {}
         self.late_seconds, self.late, self._late_next = late_seconds, 0, 0
@@ -133,8 +125,8 @@ class Simulation:
         while not self._is_over():
             self._live_through(tick)
             tick += 1
-            if tick % _moments_per_second == 0:
-                self.clock.seconds = tick / _moments_per_second
+            if tick % MOMENTS_PER_SECOND == 0:
+                self.clock.seconds = tick / MOMENTS_PER_SECOND
                 self._sample()
                 progress(self)
 
@@ -147,7 +139,7 @@ class Simulation:
         )
 
     def _live_through(self, tick: int) -> None:
-        end = (tick + 1) / _moments_per_second
+        end = (tick + 1) / MOMENTS_PER_SECOND
         arrives, events = self.crowd.arrives, self._events
         while True:
             arrival = arrives[self.arrived] if self.arrived < len(arrives) else end
@@ -170,9 +162,6 @@ class Simulation:
     def _at(self, seconds: float, act: Act, who: int) -> None:
         self._turn += 1
         heapq.heappush(self._events, (seconds, self._turn, act, who))
-
-    def _jittered(self, seconds: float) -> float:
-        return seconds * (0.8 + 0.4 * self._dice.random())
 
     # -- coming, waiting, leaving -----------------------------------------------------------------------
 
@@ -203,124 +192,47 @@ class Simulation:
             heapq.heappush(self._quitters, (line.serving + leaves * (number - line.serving), who))
         elif leaves == _stays and self.scenario.patience_seconds:
             self._at(now + self._patience(), self._give_up, who)
-        pause = place_in_line(self.rule, EVENT, line, number, None, self.policy).poll_seconds
-        due = self._due[who] = now + self._jittered(pause)
-        if pause >= self.policy.ceiling and number > self._far_from:
-            self.state[who] = _FAR_NEW
-            self._far.append(who)
-            self._far_new.append(who)
-        else:
-            self._ask_status(who, due)
+        self.state[who] = _IN_LINE
+        place = place_in_line(self.rule, EVENT, line, number, None, self.asking.policy(line))
+        self.asking.begin(who, number, place.poll_seconds, now)
 
     def _patience(self) -> float:
-        return max(_moment, self._dice.expovariate(1 / (self.scenario.patience_seconds or 1)))
+        return max(MOMENT, self._dice.expovariate(1 / (self.scenario.patience_seconds or 1)))
 
     def _give_up(self, who: int) -> None:
-        if _FAR_NEW <= self.state[who] <= _CALLED:
+        if self.state[who] in (_IN_LINE, _CALLED):
             self.tally.gave_up += 1
             self._leave(who)
 
     def _leave(self, who: int) -> None:
         """Without a word: nobody but the visitor knows."""
-        if self.state[who] == _FAR:
-            self._far_count -= 1
+        self.asking.stop(who)
         self.state[who] = _GONE
         self.in_line -= 1
 
-    # -- "is it my turn?" -------------------------------------------------------------------------------
-
-    def _ask_status(self, who: int, due: float) -> None:
-        self.state[who] = _NEAR
-        self._due[who] = due
-        tick = int(due * _moments_per_second)
-        asking = self._asking.get(tick)
-        if asking is None:
-            self._asking[tick] = [who]
-        else:
-            asking.append(who)
-
-    def _poll_status(self, tick: int) -> None:
+    def _poll_status(self, moment: int) -> None:
         """Everybody's look at the shared status in this moment, each by another worker in turn."""
-        self._far_due += self._far_count * _moment / self.policy.ceiling
-        far = int(self._far_due)
-        self._far_due -= far
-        self._polls += far
-        if not far and tick not in self._asking:
+        askers = self.asking.count(moment)
+        if not askers:
             return
-        askers = far + len(self._asking.get(tick, ()))
         looks = [self._fleet.status() for _ in range(min(askers, self.scenario.workers))]
         lines = [line for line in looks if line]
         if lines:
-            self._see(max(lines, key=_told_at))
-        asking = [who for who in self._asking.pop(tick, ()) if self.state[who] == _NEAR]
-        self._polls += len(asking)
-        if lines:
-            for nth, line in enumerate(lines):
-                self._read_status(line, asking[nth :: len(lines)])
-        else:
-            for who in asking:
-                self._ask_status(who, self._due[who] + self._jittered(self.policy.floor))
+            newest = max(lines, key=_told_at)
+            self._let_quitters_go(newest.serving)
+            self.asking.see(newest, self.clock.seconds)
+        self.asking.ask(moment, lines)
 
-    def _read_status(self, line: Snapshot, askers: list[int]) -> None:
-        """Much the most frequent step of all."""
-        serving, pause, roll = line.serving, self._pause(line), self._dice.random
-        for who in askers:
-            ahead = self._number[who] - serving
-            if ahead > 0:
-                self._ask_status(who, self._due[who] + pause(ahead) * (0.8 + 0.4 * roll()))
-            else:
-                self.state[who] = _CALLED
-                self._at(self._due[who], self._check_in, who)
+    def _let_quitters_go(self, serving: int) -> None:
+        while self._quitters and self._quitters[0][0] <= serving:
+            _, who = heapq.heappop(self._quitters)
+            if self.state[who] == _IN_LINE:
+                self.tally.no_shows += 1
+                self._leave(who)
 
-    def _pause(self, line: Snapshot) -> Callable[[int], float]:
-        """How long a page waits that has so many ahead of it. As in waiting.js."""
-        seconds, grace = self.policy.seconds, self.rule.grace_seconds
-        present, step, per_second = line.present, line.step, line.admitted_per_minute / 60 or 1
-        return lambda ahead: seconds((ahead + present) / per_second, ahead=ahead, step=step, grace=grace)
-
-    def _see(self, line: Snapshot) -> None:
-        """The line has moved: who leaves at this point, who comes near."""
-        if line.serving != self._serving:
-            self._serving = line.serving
-            while self._quitters and self._quitters[0][0] <= self._serving:
-                _, who = heapq.heappop(self._quitters)
-                if _FAR_NEW <= self.state[who] <= _NEAR:
-                    self.tally.no_shows += 1
-                    self._leave(who)
-        if self.clock.seconds >= self._far_judged_at + 1:
-            self._judge_far(line)
-        while self._far and self._number[self._far[0]] <= self._far_from:
-            self._come_near(self._far.popleft())
-        settled = self.clock.seconds - self.policy.ceiling
-        while self._far_new and self.crowd.arrives[self._far_new[0]] <= settled:
-            who = self._far_new.popleft()
-            if self.state[who] == _FAR_NEW:
-                self.state[who] = _FAR
-                self._far_count += 1
-
-    def _judge_far(self, line: Snapshot) -> None:
-        """From which number on everybody asks as seldom as a page ever does."""
-        self._far_judged_at = self.clock.seconds
-        most = range(self.scenario.visitors)
-        ahead = bisect_left(most, self.policy.ceiling, key=self._pause(line))
-        self._far_from = line.serving + ahead
-
-    def _come_near(self, who: int) -> None:
-        if self.state[who] not in (_FAR_NEW, _FAR):
-            return
-        if self.state[who] == _FAR:
-            self._far_count -= 1
-        self._ask_status(who, self._next_far_poll(self._due[who]))
-
-    def _next_far_poll(self, first: float) -> float:
-        """When somebody asks next who has asked every ``ceiling`` seconds or so since ``first``."""
-        now, ceiling = self.clock.seconds, self.policy.ceiling
-        if now - first > _settled_periods * ceiling:
-            interval = math.sqrt(0.64 + 0.8 * self._dice.random())  # a long one is met more often
-            return now + ceiling * interval * self._dice.random()
-        while first < now:
-            first += self._jittered(ceiling)
-        return first
+    def _call(self, who: int, at: float) -> None:
+        self.state[who] = _CALLED
+        self._at(at, self._check_in, who)
 
     # -- "I am here" ------------------------------------------------------------------------------------
 
@@ -353,10 +265,11 @@ class Simulation:
 
     def _wait_on(self, who: int, reply: Reply, line: Snapshot) -> None:
         rank = reply.value if reply.verdict == "READY" else None
-        place = place_in_line(self.rule, EVENT, line, self._number[who], rank, self.policy)
-        due = self.clock.seconds + self._jittered(place.poll_seconds)
+        place = place_in_line(self.rule, EVENT, line, self._number[who], rank, self.asking.policy(line))
+        due = self.clock.seconds + self.asking.jittered(place.poll_seconds)
         if rank is None:
-            self._ask_status(who, due)
+            self.state[who] = _IN_LINE
+            self.asking.again(who, due)
         else:
             self._at(due, self._check_in, who)
 
@@ -379,7 +292,7 @@ class Simulation:
             self._begin(who)
 
     def _begin(self, who: int) -> None:
-        self._ends[who] = self.clock.seconds + max(_moment, self.crowd.session[who])
+        self._ends[who] = self.clock.seconds + max(MOMENT, self.crowd.session[who])
         self._go_on(who)
 
     def _go_on(self, who: int) -> None:
@@ -438,9 +351,8 @@ class Simulation:
         series.in_line.append(self.in_line)
         series.leases.append(leases.count)
         series.abandoned.append(leases.abandoned)
-        series.status_polls.append(self._polls)
-        tally.status_polls += self._polls
-        self._polls = 0.0
+        series.status_polls.append(self.asking.polls - tally.status_polls)
+        tally.status_polls = self.asking.polls
         for verb, count in self.calls.items():
             series.calls[verb].append(count - self._calls_before[verb])
             self._calls_before[verb] = count

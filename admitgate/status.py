@@ -1,26 +1,31 @@
 """The answers below the mount: the shared status, check-in, leave, and a sign of life.
 
 The shared status is the same for everybody: it reads no cookie, sets none, and is made of this worker's
-memory, which is refreshed by at most one caller a second. Only check-in and leave know a visitor.
+memory, which is refreshed by at most one caller a second. Only check-in, leave and wait know a visitor.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import counter
 from .config import Config
 from .cookies import set_cookie
-from .decision import Place
+from .decision import Place, Wait
 from .errors import Outage
 from .gate import Gate, Steps
 from .memory import Memories, Snapshot
 from .page import Page
+from .road import Road
 from .rules import Match, slug_event
 from .tokens import Lease, Ticket
 from .visit import Answer, Visit
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 _no_store = ("Cache-Control", "no-store")
 _nosniff = ("X-Content-Type-Options", "nosniff")
@@ -29,15 +34,17 @@ _nosniff = ("X-Content-Type-Options", "nosniff")
 class Status:
     """Answers whatever comes in below the mount."""
 
-    def __init__(self, config: Config, gate: Gate, page: Page, memories: Memories) -> None:
+    def __init__(self, config: Config, gate: Gate, page: Page, road: Road, memories: Memories) -> None:
         self._config = config
         self._gate = gate
         self._page = page
+        self._road = road
         self._memories = memories
         self._verbs = {
             "status": ("GET", self._status),
             "check-in": ("POST", self._check_in),
             "leave": ("POST", self._leave),
+            "wait": ("GET", self._wait),
         }
 
     def answer(self, visit: Visit) -> Steps[Answer]:
@@ -69,29 +76,15 @@ class Status:
             except Outage:
                 state = "outage"
         # A page keeps the newest answer it has seen: an old one costs time, never a place.
-        body = self._document(match, snapshot or memory.snapshot, state)
+        body = document(self._config, match, snapshot or memory.snapshot, state)
         return _json(200, body, ("Cache-Control", "public, max-age=1"), ("Access-Control-Allow-Origin", "*"))
 
-    def _document(self, match: Match, snapshot: Snapshot | None, state: str) -> dict[str, Any]:
-        poll = self._config.poll
-        known = snapshot or _blank(match.rule.capacity)
-        return {
-            "event": match.event,
-            "state": state or _state(known),
-            "serving": known.serving,
-            "issued": known.issued,
-            "ready": known.present,
-            "waiting": known.waiting,
-            "leases": known.in_use,
-            "capacity": known.capacity,
-            "admitted_per_minute": round(known.admitted_per_minute, 1),
-            "message": known.message,
-            "step": known.step,
-            "grace": match.rule.grace_seconds,
-            "gap": [known.gap_from, known.gap_to] if known.gap_to > known.serving else None,
-            "poll": {"floor": poll.floor, "ceiling": poll.ceiling, "divisor": poll.divisor},
-            "updated": known.at_ms,
-        }
+    def _wait(self, visit: Visit, match: Match) -> Steps[Answer]:
+        """The line at an address of its own, for visitors whom the shop sends here: back when admitted."""
+        decision = yield from self._gate.seek(visit, match)
+        if isinstance(decision, Wait):
+            return self._road.page(visit, match, decision)
+        return self._road.to_the_shop(visit, match, decision.set_cookie)
 
     def _check_in(self, visit: Visit, match: Match) -> Steps[Answer]:
         if is_from_elsewhere(visit):
@@ -134,6 +127,40 @@ class Status:
             is_ready = self._config.on_outage == "open"
             return _json(200 if is_ready else 503, {"redis": "away", "detail": outage.reason}, _no_store)
         return _json(200, {"redis": "well"}, _no_store)
+
+
+def document(config: Config, match: Match, snapshot: Snapshot | None, state: str = "") -> dict[str, Any]:
+    """The shared status as JSON will have it; ``state`` says what the snapshot can't know."""
+    known = snapshot or _blank(match.rule.capacity)
+    poll = config.poll.for_crowd(known.waiting, config.poll_budget_per_second)
+    return {
+        "event": match.event,
+        "state": state or _state(known),
+        "serving": known.serving,
+        "issued": known.issued,
+        "ready": known.present,
+        "waiting": known.waiting,
+        "leases": known.in_use,
+        "capacity": known.capacity,
+        "admitted_per_minute": round(known.admitted_per_minute, 1),
+        "message": known.message,
+        "step": known.step,
+        "grace": match.rule.grace_seconds,
+        "gap": [known.gap_from, known.gap_to] if known.gap_to > known.serving else None,
+        "poll": {"floor": poll.floor, "ceiling": round(poll.ceiling, 1), "divisor": poll.divisor},
+        "updated": known.at_ms,
+    }
+
+
+def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    """The waiting room on its own servers, as plain WSGI: ``gunicorn admitgate.status:application``.
+
+    Its settings are the shop's, from the environment (see ``config_from_environment``); wrong ones raise
+    ConfigError at the first request.
+    """
+    from .room import waiting_room  # stands on everything that is here
+
+    return waiting_room()(environ, start_response)
 
 
 def is_from_elsewhere(visit: Visit) -> bool:

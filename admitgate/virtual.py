@@ -83,6 +83,8 @@ class Wire:
             return [self.read() for _ in range(int(line[1:]))]
         if kind == b"+":
             return line[1:-2]
+        if not line:
+            raise AdmitgateError("The private Redis ended in the middle of the run; is there memory enough?")
         raise AdmitgateError(f"The private Redis said: {line!r:.200}")
 
 

@@ -284,6 +284,7 @@ def test_nobody_more_is_invited_while_enough_are_ready(hire: Hire, clock: Clock)
     [
         pytest.param(0.0, 4.0, 4.0, id="nobody came: four times as many"),
         pytest.param(0.2, 1.5, 2.5, id="under a quarter came: about twice as many"),
+        pytest.param(0.5, 1.1, 2.0, id="half came: somewhat more"),
         pytest.param(1.0, 0.3, 1.0, id="everybody came: no more than before"),
     ],
 )
@@ -669,17 +670,18 @@ def test_leaving_the_line_takes_the_visitor_out_of_the_ready(hire: Hire, clock: 
     """Those behind don't wait for them."""
     worker = hire()
     (inside,) = fill(worker)
-    first, second = take_tickets(worker, 2)
+    _, first, second = take_tickets(worker, 3)
     serve(worker, second, clock=clock)
-    worker.check_in("visitor-0", first)
-    worker.release("inside-000000000", inside.value)
+    for nth, number in ((1, first), (2, second)):
+        assert worker.check_in(f"visitor-{nth}", number).verdict == "READY"
     clock.advance(grace - 1)
-    worker.check_in("visitor-0", first)
-    worker.check_in("visitor-1", second)
+    worker.check_in("visitor-1", first)
+    worker.check_in("visitor-2", second)
+    worker.release("inside-000000000", inside.value)
     clock.advance(1)
-    assert worker.check_in("visitor-1", second).verdict == "READY"
-    assert worker.release("visitor-0").snapshot.present == 1
-    assert worker.check_in("visitor-1", second).verdict == "ADMIT"
+    assert worker.check_in("visitor-2", second).verdict == "READY"
+    assert worker.release("visitor-1").snapshot.present == 1
+    assert worker.check_in("visitor-2", second).verdict == "ADMIT"
 
 
 def test_a_release_moves_the_line_on(hire: Hire, clock: Clock) -> None:

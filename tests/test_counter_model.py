@@ -150,11 +150,13 @@ class Line(RuleBasedStateMachine):
     @rule(name=st.sampled_from(["line", "leases", "ready", "ready:seen"]))
     @precondition(lambda self: self.all_remember())
     def a_key_is_lost(self, name: str) -> None:
+        self.clock.advance(0.01)
         self.client.delete(self.fleet[0].keys[name])
 
     @rule()
     @precondition(lambda self: self.all_remember())
     def redis_is_wiped(self) -> None:
+        self.clock.advance(0.01)  # no server is lost, started and lost again within a millisecond
         kept = self.client.hgetall(self.fleet[0].keys["settings"])
         self.client.flushall()
         if kept:
@@ -186,6 +188,7 @@ class Line(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([-3600, -30, 30, 3600]))
     @precondition(lambda self: self.all_remember())
     def the_clock_steps(self, seconds: int) -> None:
+        self.clock.advance(0.01)
         self.clock.step(seconds)
 
     # What must be true

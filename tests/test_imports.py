@@ -30,7 +30,9 @@ CORE = {
     "places": "decision memory rules",
     "gate": "admission config cookies counter decision errors memory places rules tokens visit",
     "page": "jinja2 markupsafe werkzeug decision errors rules visit",
-    "status": "config cookies counter decision errors gate memory page rules tokens visit",
+    "road": "config cookies decision page rules visit",
+    "status": "_typeshed config cookies counter decision errors gate memory page road room rules tokens"
+    " visit",
 }
 
 

@@ -83,28 +83,40 @@ def test_no_wait_is_named_before_the_line_has_a_pace() -> None:
 @pytest.mark.parametrize(
     ("ahead", "step", "moves"),
     [
-        (0, 16, 0),
+        (0, 16, 1),
         (1, 16, 1),
         (16, 16, 1),
         (17, 16, 2),
+        (80, 16, 2),
         (81, 16, 3),
+        (336, 16, 3),
+        (337, 16, None),
         (5, 1, 2),
-        (3, 0, 3),
-        (5000, 5000, 1),
-        (5001, 5000, 2),
-        (2_000_000, 64, 200),
-        (300_000, 64, 63),
+        (3, 0, 2),
+        (500_000, 5000, None),
     ],
 )
-def test_the_moves_to_a_number_are_those_that_waiting_js_counts(ahead: int, step: int, moves: int) -> None:
+def test_the_moves_to_a_number_are_those_that_waiting_js_counts(
+    ahead: int, step: int, moves: int | None
+) -> None:
     """The server's first pause and the page's next ones follow one rule (tests/js has these vectors too)."""
     assert moves_to(ahead, step) == moves
 
 
-@pytest.mark.parametrize("ahead", [1, 5, 64, 65, 320, 321, 5000, 40_000])
+@pytest.mark.parametrize(("ahead", "moves"), [(1, 1), (64, 1), (65, 2), (320, 2), (321, 3), (1344, 3)])
 @pytest.mark.parametrize("grace", [4.0, 6.0, 20.0])
-def test_nobody_is_told_to_ask_so_seldom_that_they_could_miss_their_grace(ahead: int, grace: float) -> None:
+def test_nobody_who_may_be_called_soon_is_told_to_ask_so_seldom_that_they_could_miss_their_grace(
+    ahead: int, moves: int, grace: float
+) -> None:
     """Called by the fastest moves there can be, a page still asks before the grace after its call is over."""
-    seconds = PollPolicy(floor=1).seconds(1e9, ahead=ahead, step=64, grace=grace)
-    called_at = (moves_to(ahead, 64) - 1) * grace  # the first move may come at once
+    seconds = PollPolicy(floor=1, ceiling=1e9).seconds(1e12, ahead=ahead, step=64, grace=grace)
+    called_at = (moves - 1) * grace  # the first move may come at once
     assert seconds * 1.2 + 2 <= called_at + grace + 1e-9
+
+
+def test_a_long_line_asks_less_often_so_that_all_together_stay_below_the_budget() -> None:
+    """The ceiling rises with the line by itself; a short line keeps the one that was set."""
+    policy = PollPolicy()
+    assert policy.for_crowd(1000, 2000) == policy
+    assert policy.for_crowd(500_000, 2000).ceiling == 625
+    assert policy.for_crowd(500_000, 2000).floor == policy.floor

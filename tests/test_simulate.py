@@ -16,6 +16,7 @@ import redis
 from click.testing import CliRunner, Result
 
 from admitgate import counter, memory, rehearsal, search
+from admitgate.asking import Asking
 from admitgate.cli import main
 from admitgate.decision import PollPolicy
 from admitgate.embedded import EmbeddedRedis
@@ -121,7 +122,7 @@ def test_polls_that_are_counted_are_as_many_as_those_that_are_acted_out(
     crowded = replace(sale, visitors=900, no_show=0.5, poll_ceiling=5.0)
     counted = Simulation(crowded, redis_server)
     counted.run()
-    monkeypatch.setattr(Simulation, "_judge_far", lambda *_: None)
+    monkeypatch.setattr(Asking, "far_ahead", lambda *_: 2**40)
     acted = Simulation(crowded, redis_server)
     acted.run()
     assert sum(counted.series.status_polls) == pytest.approx(sum(acted.series.status_polls), rel=0.02)
@@ -130,11 +131,9 @@ def test_polls_that_are_counted_are_as_many_as_those_that_are_acted_out(
 
 def test_far_is_where_the_page_asks_as_seldom_as_it_ever_does(redis_server: EmbeddedRedis) -> None:
     """The border is the smallest number whose page waits for the ceiling, by the page's own rule."""
-    simulation = Simulation(replace(sale, visitors=100_000), redis_server)
+    asking = Simulation(replace(sale, visitors=100_000), redis_server).asking
     line = memory.Snapshot(1000, 90_000, 30, 40, 40, 89_030, 120.0, 0, 0, 0, 50, 2000, "", 0)
-    simulation._judge_far(line)
-    border = simulation._far_from - line.serving
-    pause = simulation._pause(line)
+    border, pause = asking.far_ahead(line), asking.pause(line)
     assert pause(border - 1) < PollPolicy().ceiling == pause(border) == pause(10 * border)
 
 

@@ -1,8 +1,8 @@
--- check_in(sid, 15 number, 16 ms of the lease to give, 17 when the ticket was given): "I am here".
+-- check_in(sid, 16 number, 17 ms of the lease to give, 18 when the ticket was given): "I am here".
 -- -> ADMIT deadline | READY rank | WAIT | GONE
 -- READY's rank counts from 0.
 local TICKET_LIFE_MS = 86400000    -- below the keys' expiry: a line that ended by itself is not a line that was lost
-local number, give_ms, joined = tonumber(ARGV[15]), tonumber(ARGV[16]), tonumber(ARGV[17])
+local number, give_ms, joined = tonumber(ARGV[16]), tonumber(ARGV[17]), tonumber(ARGV[18])
 if give_ms == 0 then give_ms = lease_ms end
 local deadline = tonumber(held[1])
 if deadline and deadline > now then

@@ -128,9 +128,12 @@ local function admit(for_ms)
 end
 
 -- '… present, in use, capacity, waiting, admissions per 1000 minutes, hold left, step, poll, message'
--- The step is the largest that the next move can take: whoever is within it should look now and then.
+-- The step is what the next move will take: whoever is within it should look now and then. Where half of the grace is
+-- over and nobody has shown up, that is more than the last time.
 local function conclude(verdict, value)
-  local step = math.min(STEP_MOST, math.ceil(ready_size / math.max(PRESENCE_LEAST, presence / STEP_GROWTH)))
+  local is_nobody_here = shown == 0 and invited >= READY_LEAST / 2 and now >= moved_at + grace_ms / 2
+  local share = math.max(PRESENCE_LEAST, is_nobody_here and presence / STEP_GROWTH or presence)
+  local step = math.min(STEP_MOST, math.ceil(ready_size / share))
   return finish(verdict, value, present, in_use, capacity, waiting(), math.floor(rate * 60000),
     holding and math.max(hold_until - now, 1) or 0, step, poll_ms) .. ' ' .. (live[5] or '')
 end

@@ -2,6 +2,7 @@
 --
 -- KEYS    1 line  2 leases  3 ready  4 ready:seen  5 released  6 settings       (one hash tag, one cluster node)
 --   line      hash; times in ms of event time, numbers below 2^53
+--               event                                         its name, for who finds the key
 --               born issued serving serving_before            ticket numbers
 --               last offset corrected kept                    latest call, our clock minus Redis', when that last
 --                                                             shrank, when the expiry was last pushed on
@@ -19,7 +20,7 @@
 --         this worker's marks (0: no memory): 2 latest event time  3 highest issued  4 serving  5, 6 gap from, to
 --         7 '1' where visitors may have been unable to show presence through this worker
 --         8 capacity  9 lease ms  10 grace ms  11 cold hold ms  12 admit per minute (0: any)  13 max waiting (-1: any)
---         14 sid ('' for an onlooker, who never creates an event)  15… the verb's own
+--         14 sid ('' for an onlooker, who never creates an event)  15 the event's name as in URLs  16… the verb's own
 -- Returns one text, which a client reads faster than a list: 'verdict value now issued serving gap-from gap-to …'; whole numbers, times in ms.
 -- Atomic, like every script; touches no key but KEYS; runs on Redis 6.2 to 8 and Valkey.
 
@@ -85,6 +86,7 @@ if not born then
   born = is_known and 1 or now * 1000 + clock[2] % 1000   -- what goes on by the marks has nothing before it
   issued, serving = born, born
   set('born', born)
+  redis.call('HSET', LINE, 'event', ARGV[15])
   if is_known or held[2] then redis.call('HSET', LINE, 'visits', 1) end   -- not one to be forgotten
 end
 if mark_issued > issued then issued = mark_issued end

@@ -1,6 +1,6 @@
--- renew(sid, 15 the token's deadline, 16 ms to renew for): somebody shows a lease. -> ADMIT deadline | GONE | EXPIRED
+-- renew(sid, 16 the token's deadline, 17 ms to renew for): somebody shows a lease. -> ADMIT deadline | GONE | EXPIRED
 -- A token that is still valid while its lease is unknown means that state was lost: the lease is adopted again.
-local token_deadline, give_ms = tonumber(ARGV[15]), tonumber(ARGV[16])
+local token_deadline, give_ms = tonumber(ARGV[16]), tonumber(ARGV[17])
 if give_ms == 0 then give_ms = lease_ms end
 local deadline = tonumber(held[1])
 if not (deadline and deadline > now) then

@@ -7,8 +7,8 @@
   const JITTER = 0.2;
   const REQUEST_SECONDS = 10;
   const LONGEST_PAUSE = 300;
-  const STEP_MOST = 5000;
   const STEP_GROWTH = 4;
+  const MOVES_GUARDED = 3;
   const LATE_SECONDS = 2;
 
   const clamp = (low, high, value) => Math.min(high, Math.max(low, value));
@@ -50,19 +50,20 @@
     return [Math.floor(seconds * 0.7), Math.floor(seconds * 1.5) + 1];
   }
 
-  // How many moves of the line, each as large as it may be, call a number so far ahead.
+  // Which of the line's next moves can call a number so far ahead at the soonest.
   // decision.py has the same rule, and the tests hold one against the other.
   function movesTo(ahead, step) {
-    let moves = 0;
-    for (let reach = 0; reach < ahead && moves < 200; moves += 1) {
-      reach += step;
-      step = clamp(1, STEP_MOST, step * STEP_GROWTH);
+    let size = Math.max(1, step);
+    for (let moves = 1, reach = size; moves <= MOVES_GUARDED; moves += 1) {
+      if (ahead <= reach) return moves;
+      size *= STEP_GROWTH;
+      reach += size;
     }
-    return moves;
+    return Infinity;
   }
 
-  // Never so seldom that a page could be called and miss the grace. Until the line has moved
-  // nobody knows its speed: taking one person a second, half a million pages ask seldom.
+  // Never so seldom that a page which may be called soon could miss the grace. Until the line has
+  // moved nobody knows its speed: taking one person a second, half a million pages ask seldom.
   function pollSeconds(line, number) {
     const { floor, ceiling, divisor } = line.poll;
     const perSecond = line.admitted_per_minute / 60 || 1;
@@ -127,7 +128,7 @@
 
     function enter(state) {
       end(state);
-      world.enter();
+      world.enter(state);
     }
 
     function send(what, take) {
@@ -353,10 +354,12 @@
       speak(view);
     }
 
-    // Where to is read off the address bar and nowhere else. The origin stands in front because a
-    // path like "//shop/x" alone would be another site.
-    const enter = () =>
+    // Where to is read off the address bar, or was checked by the waiting room. The origin stands in
+    // front because a path like "//shop/x" alone would be another site.
+    const again = () =>
       location.replace(location.origin + location.pathname + location.search);
+    const enter = (state) =>
+      state === "admitted" && place.enter ? location.replace(place.enter) : again();
 
     function retryAfter(response) {
       const value = response.headers.get("Retry-After") || "";
@@ -401,7 +404,7 @@
       event.preventDefault();
       visitor.leave();
     }));
-    each("again", (button) => button.addEventListener("click", enter));
+    each("again", (button) => button.addEventListener("click", again));
     visitor.start();
   }
 

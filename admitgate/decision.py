@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 _step_growth = 4  # as in flow.lua: how much more than the last time a move of the line may call
-_moves_guarded = 3
+_guarded_in_a_crowd = 3
 _late_seconds = 2.0  # a shared answer may be this old when it is read
 _jitter = 1.2
 _share_of_the_far = 0.4  # of the budget; the others ask more often, for they may be called soon
@@ -16,33 +16,34 @@ _share_of_the_far = 0.4  # of the budget; the others ask more often, for they ma
 class PollPolicy:
     """How often a waiting page asks: ``clamp(floor, ceiling, expected wait / divisor)``, in seconds.
 
-    But never so seldom that somebody whom one of the next three moves of the line may call could miss the
+    But never so seldom that somebody whom one of the line's next ``guarded`` moves may call could miss the
     grace. ``waiting.js`` reckons the same.
     """
 
     floor: float = 2.0
     ceiling: float = 30.0
     divisor: float = 10.0
+    guarded: int = 6
 
     def for_crowd(self, waiting: int, budget_per_second: float) -> PollPolicy:
-        """With a ceiling high enough that so many people together stay below the budget."""
+        """With a ceiling high enough, and a guard short enough, that so many people stay below the budget."""
         needed = waiting / (_share_of_the_far * budget_per_second)
-        return self if needed <= self.ceiling else PollPolicy(self.floor, needed, self.divisor)
+        return self if needed <= self.ceiling else replace(self, ceiling=needed, guarded=_guarded_in_a_crowd)
 
     def seconds(self, expected_wait: float, *, ahead: int, step: int, grace: float) -> float:
         """The time until the next poll of somebody who is called once ``ahead`` more numbers were.
 
         ``step`` is how many the next move of the line will call, ``grace`` the seconds between moves.
         """
-        moves = moves_to(ahead, step)
+        moves = moves_to(ahead, step, self.guarded)
         latest = math.inf if moves is None else (moves * grace - _late_seconds) / _jitter
         return max(self.floor, min(self.ceiling, expected_wait / self.divisor, latest))
 
 
-def moves_to(ahead: int, step: int) -> int | None:
-    """Which of the next moves can call a number so far ahead at the soonest; None: none that is guarded."""
+def moves_to(ahead: int, step: int, guarded: int) -> int | None:
+    """Which of the next ``guarded`` moves can call a number so far ahead at the soonest, if any."""
     reach = 0
-    for moves in range(1, _moves_guarded + 1):
+    for moves in range(1, guarded + 1):
         reach += max(1, step)
         if ahead <= reach:
             return moves

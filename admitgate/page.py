@@ -15,6 +15,7 @@ import math
 import re
 import secrets
 from collections.abc import Iterable
+from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -69,7 +70,7 @@ class Page:
         self._status_code = status_code
         self._mount = "/" + mount.strip("/") + "/"
         self._status_base = status_url and status_url.rstrip("/") + "/"
-        self._poll = {"floor": poll.floor, "ceiling": poll.ceiling, "divisor": poll.divisor}
+        self._poll = asdict(poll)
         self._style, self._script = _asset("waiting.css"), _asset("waiting.js")
         self._mark = secrets.token_hex(16)
         self._text = lru_cache(maxsize=256)(self._render)

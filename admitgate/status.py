@@ -147,7 +147,12 @@ def document(config: Config, match: Match, snapshot: Snapshot | None, state: str
         "step": known.step,
         "grace": match.rule.grace_seconds,
         "gap": [known.gap_from, known.gap_to] if known.gap_to > known.serving else None,
-        "poll": {"floor": poll.floor, "ceiling": round(poll.ceiling, 1), "divisor": poll.divisor},
+        "poll": {
+            "floor": poll.floor,
+            "ceiling": round(poll.ceiling, 1),
+            "divisor": poll.divisor,
+            "guarded": poll.guarded,
+        },
         "updated": known.at_ms,
     }
 

@@ -453,7 +453,7 @@ def test_people_see_positions_and_never_numbers(page: Page) -> None:
 def test_the_script_gets_the_poll_policy() -> None:
     """So that the page keeps to it from its first question on."""
     answer = Page(poll=PollPolicy(floor=1, ceiling=9, divisor=4)).answer(a_visit(), a_place())
-    assert read(answer).data["facts"]["poll"] == {"floor": 1, "ceiling": 9, "divisor": 4}
+    assert read(answer).data["facts"]["poll"] == {"floor": 1, "ceiling": 9, "divisor": 4, "guarded": 6}
 
 
 def test_the_page_is_one_response_that_anybody_can_read(page: Page) -> None:

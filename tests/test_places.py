@@ -100,7 +100,7 @@ def test_the_moves_to_a_number_are_those_that_waiting_js_counts(
     ahead: int, step: int, moves: int | None
 ) -> None:
     """The server's first pause and the page's next ones follow one rule (tests/js has these vectors too)."""
-    assert moves_to(ahead, step) == moves
+    assert moves_to(ahead, step, 3) == moves
 
 
 @pytest.mark.parametrize(("ahead", "moves"), [(1, 1), (64, 1), (65, 2), (320, 2), (321, 3), (1344, 3)])
@@ -120,3 +120,4 @@ def test_a_long_line_asks_less_often_so_that_all_together_stay_below_the_budget(
     assert policy.for_crowd(1000, 2000) == policy
     assert policy.for_crowd(500_000, 2000).ceiling == 625
     assert policy.for_crowd(500_000, 2000).floor == policy.floor
+    assert policy.for_crowd(500_000, 2000).guarded < policy.guarded

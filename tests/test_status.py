@@ -57,7 +57,7 @@ def test_the_status_says_how_the_line_stands(open_site: Opener, clock: Clock) ->
         2,
     )
     assert (status["serving"], status["issued"], status["waiting"]) == (numbers[0], numbers[-1], 3)
-    assert status["poll"] == {"floor": 3, "ceiling": 30, "divisor": 10}
+    assert status["poll"] == {"floor": 3, "ceiling": 30, "divisor": 10, "guarded": 6}
     assert status["updated"] == clock.now_ms
 
 

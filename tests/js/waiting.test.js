@@ -7,7 +7,7 @@ const test = require("node:test");
 const { isStatus, makesNews, movesTo, pollSeconds, positionOf, visitorInLine } = require(
   "../../admitgate/templates/admitgate/waiting.js");
 
-const POLL = { floor: 2, ceiling: 30, divisor: 10 };
+const POLL = { floor: 2, ceiling: 30, divisor: 10, guarded: 3 };
 const BORN = 1_700_000_000_000_000;
 
 const line = (changes) => ({
@@ -158,7 +158,7 @@ const moves = [
 ];
 for (const [ahead, step, expected] of moves) {
   test(`moves: ${ahead} ahead by steps from ${step}`, () => {
-    assert.equal(movesTo(ahead, step), expected);
+    assert.equal(movesTo(ahead, step, 3), expected);
   });
 }
 

@@ -8,7 +8,6 @@
   const REQUEST_SECONDS = 10;
   const LONGEST_PAUSE = 300;
   const STEP_GROWTH = 4;
-  const MOVES_GUARDED = 3;
   const LATE_SECONDS = 2;
 
   const clamp = (low, high, value) => Math.min(high, Math.max(low, value));
@@ -18,7 +17,7 @@
   // A floor near zero would turn everybody's page into a load generator.
   const isPoll = (poll) =>
     !!poll && isWithin(0.2, 3600, poll.floor) && isWithin(poll.floor, 3600, poll.ceiling) &&
-    isWithin(0.01, 1e6, poll.divisor);
+    isWithin(0.01, 1e6, poll.divisor) && isWithin(1, 100, poll.guarded);
 
   const isGap = (gap) =>
     gap === null ||
@@ -52,9 +51,9 @@
 
   // Which of the line's next moves can call a number so far ahead at the soonest.
   // decision.py has the same rule, and the tests hold one against the other.
-  function movesTo(ahead, step) {
+  function movesTo(ahead, step, guarded) {
     let size = Math.max(1, step);
-    for (let moves = 1, reach = size; moves <= MOVES_GUARDED; moves += 1) {
+    for (let moves = 1, reach = size; moves <= guarded; moves += 1) {
       if (ahead <= reach) return moves;
       size *= STEP_GROWTH;
       reach += size;
@@ -65,10 +64,10 @@
   // Never so seldom that a page which may be called soon could miss the grace. Until the line has
   // moved nobody knows its speed: taking one person a second, half a million pages ask seldom.
   function pollSeconds(line, number) {
-    const { floor, ceiling, divisor } = line.poll;
+    const { floor, ceiling, divisor, guarded } = line.poll;
     const perSecond = line.admitted_per_minute / 60 || 1;
     const wait = positionOf(line, number) / perSecond / divisor;
-    const moves = movesTo(numbersAhead(line, number), line.step);
+    const moves = movesTo(numbersAhead(line, number), line.step, guarded);
     const latest = (moves * line.grace - LATE_SECONDS) / (1 + JITTER);
     return Math.max(floor, Math.min(ceiling, wait, latest));
   }

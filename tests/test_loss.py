@@ -406,6 +406,44 @@ def test_a_second_and_smaller_loss_does_not_shorten_the_hold(
     assert worker.look().snapshot.hold_left_ms >= (lease - 1) * 1000
 
 
+def test_a_line_lost_during_a_hold_starts_it_anew(
+    hire: Hire, redis_client: redis.Redis, clock: Clock
+) -> None:
+    """What the hold was for is lost with the line: the old leases still need their time."""
+    worker = hire(capacity=3)
+    fill(worker)
+    take_tickets(worker, 1)
+    redis_client.delete(worker.keys["leases"])
+    worker.look()
+    clock.advance(1)
+    redis_client.delete(worker.keys["line"])
+    assert worker.look().snapshot.hold_left_ms >= (lease - 1) * 1000
+
+
+def test_two_fail_overs_to_the_same_copy_leave_nobody_behind_a_gap(
+    hire: Hire, redis_client: redis.Redis, clock: Clock
+) -> None:
+    """The copy knows an older gap, long crossed, and nothing of the first fail-over's; the worker does."""
+    worker = hire()
+    fill(worker)
+    take_tickets(worker, 5)
+    clock.advance(1)
+    redis_client.flushall()
+    for _ in range(40):
+        clock.advance(2)
+        worker.look()
+    copy = copy_of(redis_client)
+    for nth in range(2):
+        clock.advance(1)
+        worker.look()
+        fail_over(redis_client, copy)
+        number = worker.join(f"later-{nth}").value
+    for _ in range(20):
+        clock.advance(2)
+        worker.look()
+    assert worker.look().snapshot.serving == number
+
+
 def test_after_a_loss_nobody_counts_as_having_had_their_grace(
     hire: Hire, redis_client: redis.Redis, clock: Clock
 ) -> None:

@@ -41,7 +41,8 @@ local live = redis.call('HMGET', SETTINGS, 'capacity', 'lease_seconds', 'admit_p
 local held = redis.call('ZMSCORE', LEASES, sid, SENTINEL)
 local last, offset, born = tonumber(line[1]) or 0, tonumber(line[2]) or 0, tonumber(line[3])
 local issued, serving, kept = tonumber(line[4]) or 0, tonumber(line[5]) or 0, tonumber(line[6]) or 0
-local gap_from, gap_to = tonumber(line[8] or ARGV[5]), tonumber(line[9] or ARGV[6])
+local gap_from, gap_to = tonumber(line[8]) or 0, tonumber(line[9]) or 0
+if tonumber(ARGV[6]) > gap_to then gap_from, gap_to = tonumber(ARGV[5]), tonumber(ARGV[6]) end
 local lease_ms = tonumber(live[2]) and tonumber(live[2]) * 1000 or tonumber(ARGV[9])
 
 local changed = {}
@@ -74,10 +75,10 @@ local is_known = mark_last > 0
 if not born and not is_known and sid == '' then return string.format('UNKNOWN 0 %.0f 0 0 0 0', now) end
 
 local loss_hold_ms
-if not held[2] and (born or is_known) then
-  loss_hold_ms = lease_ms            -- leases may be out that we know nothing of: let them all renew or end
-elseif held[2] and not born or is_known and last < mark_last then
-  loss_hold_ms = grace_ms            -- the line was lost, or a fail-over lost its last writes: let the present come back
+if not held[2] and (born or is_known) or held[2] and not born then
+  loss_hold_ms = lease_ms            -- leases (or a hold for their sake) may be out that we know nothing of: let all renew or end
+elseif is_known and last < mark_last then
+  loss_hold_ms = grace_ms            -- a fail-over lost the last writes: let the present come back
 elseif is_known and mark_issued < born and redis.call('HSETNX', LINE, 'elders', 1) == 1 then
   loss_hold_ms = lease_ms            -- a line that this worker knew was lost, and another worker knew nothing of it
 end

@@ -23,7 +23,7 @@ from .errors import BadToken, Outage
 from .memory import Memories, Snapshot, monotonic
 from .places import place_in_line
 from .rules import Match, Rule
-from .tokens import Lease, Ticket, Token, Tokens, new_sid
+from .tokens import Lease, Ticket, Token, Tokens, is_sid, new_sid
 from .visit import Visit
 
 log = logging.getLogger("admitgate")
@@ -85,7 +85,8 @@ class Gate:
                 return self.admission(match, token.sid, reply)
         elif isinstance(token, Ticket):
             snapshot = self._memories.of(event).fresh_snapshot()
-            if snapshot and token.number > snapshot.serving:
+            # A number above `issued` was given out in a moment that Redis lost: it has to be told.
+            if snapshot and snapshot.serving < token.number <= snapshot.issued:
                 return _wait(visit, self._place(match, snapshot, token.number))
             if not is_prefetch(visit):
                 reply = yield counter.check_in(rule, event, token, is_claim=False)
@@ -198,6 +199,8 @@ class Gate:
 
     def give_back_sid(self, match: Match, sid: str) -> Steps[None]:
         """Release a lease that is known by name only; Redis knows its deadline."""
+        if not is_sid(sid):
+            raise ValueError(f"{sid!r} is not the sid of a lease")
         yield from self.give_back(match, Lease(sid, 0, 0))
 
     def token(self, visit: Visit, match: Match) -> Token | None:

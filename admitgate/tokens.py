@@ -19,6 +19,7 @@ from itsdangerous import BadSignature, Signer, want_bytes
 from .errors import BadToken
 
 _read = re.compile(r"([lt])1\.([A-Za-z0-9_-]{16})\.([0-9]{1,16})\.([0-9]{1,16})").fullmatch
+_is_sid = re.compile(r"[A-Za-z0-9_-]{16}").fullmatch
 _largest = 2**53
 _longest = 160
 _remembered = 8192
@@ -48,6 +49,11 @@ Token = Lease | Ticket
 def new_sid() -> str:
     """A name for one visitor: 96 random bits, made before the call so that repeating it is idempotent."""
     return secrets.token_urlsafe(12)
+
+
+def is_sid(text: str) -> bool:
+    """True for what ``new_sid`` may have made."""
+    return _is_sid(text) is not None
 
 
 class Tokens:

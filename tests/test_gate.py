@@ -13,6 +13,8 @@ import sites
 from sites import CHECK_IN, CHECKOUT, HOME, JSON, LEAVE, THANKS, Clock, Opener, Said, Seen
 from werkzeug.test import TestResponse
 
+from admitgate import AdmitGate, Rule
+
 clock, open_site = sites.clock, sites.open_site
 
 
@@ -829,3 +831,31 @@ def deadline_of(token: str) -> int:
     kind, _, deadline_ms, *_ = token.split(".")
     assert kind == "l1", f"{token} is no lease"
     return int(deadline_ms)
+
+
+# --- what only a gate can know
+
+
+@pytest.mark.parametrize("sid", ["*", "", "a b", "x" * 400])
+def test_only_a_sid_can_be_given_back(redis_url: str, redis_client: redis.Redis, sid: str) -> None:
+    """What an application passes on by mistake must not reach the keys: '*' is the leases' own sentinel."""
+    gate = AdmitGate(lambda *_: [], secret_key="k", redis_url=redis_url, rules=[Rule("/<event>", capacity=1)])
+    with pytest.raises(ValueError, match="sid"):
+        gate.release("gala", sid)
+    assert not redis_client.keys("*")
+
+
+def test_a_number_that_redis_has_lost_is_told_to_it(open_site: Opener, redis_client: redis.Redis) -> None:
+    """Given out by a worker before a fail-over: asking nobody, its visitor would wait for ever."""
+    site = open_site()
+    site.fill()
+    browser = site.browser()
+    number = browser.place()["number"]
+    (line,) = redis_client.keys("*:line")
+    redis_client.hset(line, mapping={"issued": number - 1, "serving": number - 1})
+    other = open_site()  # a worker that knows nothing of it
+    other.browser().get("/_admitgate/status/gala")
+    browser_there = other.browser()
+    browser_there.carry(browser.token())
+    browser_there.get(CHECKOUT)
+    assert int(redis_client.hget(line, "issued") or 0) >= number

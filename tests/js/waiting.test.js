@@ -285,6 +285,17 @@ test("an invited visitor checks in at once, waits as told and goes in when admit
   assert.equal(tab.entered, 1);
 });
 
+test("a number that Redis has lost is told to it, once", async () => {
+  const answers = (what, n) => {
+    if (what === "status") return good({ issued: n === 1 ? BORN + 400 : BORN + 500 });
+    return said({ state: "waiting", position: 400, poll: 5, serving: BORN + 100 });
+  };
+  const tab = await started({}, answers);
+  await tab.pass(100);
+  assert.deepEqual(tab.asked.slice(0, 3), ["status", "check_in", "status"]);
+  assert.equal(tab.asked.filter((what) => what === "check_in").length, 1);
+});
+
 test("who was admitted asks nothing more, not even when woken", async () => {
   const tab = await started({ number: BORN }, () => said({ state: "admitted" }));
   await tab.pass(6);

@@ -142,11 +142,14 @@
       world.ask(what).then(settle, () => settle({ body: null, retryAfter: 0 }));
     }
 
+    // A number above `issued` was given out in a moment that Redis lost: it has to be told.
+    const mustCheckIn = () => number <= line.serving || number > line.issued;
+
     function ask() {
       dueAt = Infinity;
       // A page loaded ahead of time joins when somebody looks at it, not before.
       if (place.state === "prefetch" && world.isHidden()) return;
-      if (number !== null && number <= line.serving) send("check_in", takeCheckIn);
+      if (number !== null && mustCheckIn()) send("check_in", takeCheckIn);
       else send("status", takeStatus);
     }
 
@@ -179,7 +182,7 @@
       // Two caches may answer in turns, one with what was true a while ago.
       if (status.updated >= line.updated) Object.assign(line, status);
       hasStatus = true;
-      if (number <= line.serving) {
+      if (mustCheckIn()) {
         succeeded({ message: message });
         return ask();
       }
@@ -220,6 +223,7 @@
       if (body.state === "waiting") {
         const serving = isCount(body.serving) ? body.serving : line.serving;
         line.serving = Math.min(serving, number - 1);
+        line.issued = Math.max(line.issued, number);
       }
       const position = isCount(body.position) ? Math.max(1, body.position) : view.position;
       succeeded({

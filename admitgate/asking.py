@@ -31,7 +31,7 @@ class Asking:
         self,
         policy: PollPolicy,
         *,
-        budget: float | None,
+        budget: float,
         grace: float,
         visitors: int,
         dice: random.Random,
@@ -148,7 +148,7 @@ class Asking:
 
     def policy(self, line: Snapshot) -> PollPolicy:
         """What the pages are told: the ceiling rises where a long line would ask too much."""
-        return self._policy.for_crowd(line.waiting, self._budget) if self._budget else self._policy
+        return self._policy.for_crowd(line.waiting, self._budget)
 
     def pause(self, line: Snapshot) -> Callable[[int], float]:
         """How long a page waits that has so many ahead of it. As in waiting.js."""

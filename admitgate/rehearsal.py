@@ -94,8 +94,10 @@ def _search(scenario: Scenario, target: float, redis: EmbeddedRedis, *, is_json:
 def _tell(trial: Trial) -> None:
     verdict = "short enough" if trial.is_kept else "too long"
     at_least = "" if trial.is_kept else "at least "
+    scale = "" if trial.is_in_full else ", scaled down"
     click.echo(
-        f"capacity {trial.capacity:,}: {verdict} ({at_least}{trial.late_share:.1%} wait longer)", err=True
+        f"capacity {trial.capacity:,}{scale}: {verdict} ({at_least}{trial.late_share:.1%} wait longer)",
+        err=True,
     )
 
 
@@ -112,12 +114,19 @@ def search_text(search: Search, scenario: Scenario) -> str:
     answer = (
         f"The smallest capacity that keeps the wait of 95 of 100 who stay within {wait}: {search.capacity:,}"
     )
-    if search.scaled_down_by == 1:
+    if all(trial.is_in_full for trial in search.trials):
         return answer
+    return f"{answer}\n{_grain_text(search)}"
+
+
+def _grain_text(search: Search) -> str:
+    """What was done in full, and what that says."""
+    fewer = f"{search.coarse:,} fewer may do as well."
+    if sum(trial.is_in_full for trial in search.trials) == 1:
+        return f"Searched scaled down, confirmed in full; {fewer}"
     return (
-        f"{answer}\nSearched with everything scaled down by {search.scaled_down_by:g}, so give or take "
-        f"{search.scaled_down_by:.0f}. To see it in full: admitgate simulate --capacity {search.capacity} "
-        "with the same options."
+        "Scaled down fewer would do; in full they don't: no line lets in more than so many a second. "
+        f"Searched in full from there; {fewer}"
     )
 
 

@@ -50,12 +50,8 @@ class Scenario:
     poll_floor: float = _option(2.0, 0.5, 60, "Waiting pages ask at most so often, in seconds.")
     poll_ceiling: float = _option(30.0, 1, 600, "Waiting pages ask at least so often, in seconds.")
     poll_divisor: float = _option(10.0, 1, 1000, "A page asks so many times during the wait it expects.")
-    poll_budget: float | None = _option(
-        None,
-        1,
-        10_000_000,
-        "Long lines ask less often, to stay below so many polls per second.",
-        is_optional=True,
+    poll_budget: float = _option(
+        2_000.0, 1, 10_000_000, "Long lines ask less often, to stay below so many polls per second."
     )
     stop_after: float | None = _option(
         None, 1, 365 * _day, "End after so many seconds, even if people still wait.", is_optional=True

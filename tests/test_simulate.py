@@ -129,12 +129,25 @@ def test_polls_that_are_counted_are_as_many_as_those_that_are_acted_out(
     assert max(counted.waits) == pytest.approx(max(acted.waits), rel=0.05)
 
 
-def test_far_is_where_the_page_asks_as_seldom_as_it_ever_does(redis_server: EmbeddedRedis) -> None:
-    """The border is the smallest number whose page waits for the ceiling, by the page's own rule."""
+@pytest.mark.parametrize("waiting", [1_000, 89_030])
+def test_far_is_where_the_page_asks_as_seldom_as_it_ever_does(
+    redis_server: EmbeddedRedis, waiting: int
+) -> None:
+    """The border is the smallest number whose page waits for the ceiling, which rises with the line."""
     asking = Simulation(replace(sale, visitors=100_000), redis_server).asking
-    line = memory.Snapshot(1000, 90_000, 30, 40, 40, 89_030, 120.0, 0, 0, 0, 50, 2000, "", 0)
-    border, pause = asking.far_ahead(line), asking.pause(line)
-    assert pause(border - 1) < PollPolicy().ceiling == pause(border) == pause(10 * border)
+    line = memory.Snapshot(1000, 1000 + waiting, 30, 40, 40, waiting, 120.0, 0, 0, 0, 50, 2000, "", 0)
+    border, pause, ceiling = asking.far_ahead(line), asking.pause(line), asking.policy(line).ceiling
+    assert (ceiling == PollPolicy().ceiling) == (waiting == 1_000)
+    assert pause(border - 1) < ceiling == pause(border) == pause(10 * border)
+
+
+def test_a_long_line_stays_below_the_poll_budget(simulated: Simulate) -> None:
+    """Pages are told to ask less often; nobody misses their turn for it."""
+    crowded = replace(sale, visitors=3000, session_seconds=10, pay=1.0, stop_after=300.0)
+    eager, modest = simulated(crowded), simulated(replace(crowded, poll_budget=100.0))
+    assert facts_of(modest)["ok"]
+    assert modest.asking.polls < eager.asking.polls
+    assert max(modest.series.status_polls[60:]) < max(eager.series.status_polls[60:])
 
 
 # -- the checks have teeth ----------------------------------------------------------------------------------
@@ -278,16 +291,32 @@ def test_the_search_finds_the_smallest_capacity(simulated: Simulate, redis_serve
     assert share_in_time(simulated(replace(sale, capacity=found - 1)), 60.0) < 0.95
 
 
-def test_a_large_sale_is_searched_scaled_down(
+def test_a_large_sale_is_searched_scaled_down_and_confirmed_in_full(
     redis_server: EmbeddedRedis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And the capacity is that of the whole sale, give or take the factor."""
+    """The capacity is that of the whole sale, give or take the factor."""
     whole = find_capacity(sale, 60.0, redis_server)
     monkeypatch.setattr(search, "search_visitors", 100)
     scaled = find_capacity(sale, 60.0, redis_server)
-    assert (whole.scaled_down_by, scaled.scaled_down_by) == (1, 3)
+    assert all(trial.is_in_full for trial in whole.trials)
+    assert [trial.is_in_full for trial in scaled.trials].index(True) > 1
+    assert scaled.trials[-1].is_in_full
     assert whole.capacity
     assert scaled.capacity == pytest.approx(whole.capacity, rel=0.25)
+    assert "95 of 100 who stay within 1 min 0 s" in rehearsal.search_text(scaled, sale)
+
+
+def test_where_scaling_down_is_too_hopeful_the_search_goes_on_in_full(
+    simulated: Simulate, redis_server: EmbeddedRedis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the whole sale needs is what counts."""
+    monkeypatch.setattr(search, "search_visitors", 100)
+    monkeypatch.setattr(search, "_scaled", lambda scenario, _: replace(scenario, visitors=100, no_show=0.97))
+    found = find_capacity(sale, 60.0, redis_server)
+    assert found.capacity is not None
+    assert share_in_time(simulated(replace(sale, capacity=found.capacity)), 60.0) >= 0.95
+    assert found.coarse == 6
+    assert "Scaled down fewer would do; in full they don't" in rehearsal.search_text(found, sale)
 
 
 def test_a_target_that_no_capacity_keeps_is_said_so(redis_server: EmbeddedRedis) -> None:
@@ -439,8 +468,8 @@ def test_progress_is_a_plain_line_now_and_then_elsewhere(
 
 def test_a_trial_is_told_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     """On standard error, so that the answer stays alone."""
-    rehearsal._tell(Trial(1250, 0.051, False))
-    assert capsys.readouterr().err == "capacity 1,250: too long (at least 5.1% wait longer)\n"
+    rehearsal._tell(Trial(1250, 0.051, False, False))
+    assert capsys.readouterr().err == "capacity 1,250, scaled down: too long (at least 5.1% wait longer)\n"
 
 
 def test_every_field_of_a_scenario_is_an_option() -> None:

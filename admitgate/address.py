@@ -1,4 +1,4 @@
-"""What a Redis URL with several hosts says. Knows no Redis client, so that settings can be checked with it."""
+"""What a Redis URL with several hosts says. Knows no Redis client: settings are checked with it."""
 
 from __future__ import annotations
 
@@ -71,7 +71,9 @@ def _place(text: str, number: int, kind: str) -> tuple[str, int]:
     match = _host(text)
     port = int(match[2] or _default_ports[kind]) if match else 0
     if match is None or not 0 < port < 65536:
-        raise ValueError(f"has no host, or a wrong port, in place {number}: give hosts as in {EXAMPLES[kind]!r}")
+        raise ValueError(
+            f"has no host, or a wrong port, in place {number}: give hosts as in {EXAMPLES[kind]!r}"
+        )
     return match[1].strip("[]"), port
 
 
@@ -86,7 +88,9 @@ def _service(path: str) -> tuple[str, int]:
 
 def _no_database(path: str) -> int:
     if path not in ("", "0"):
-        raise ValueError(f"has a path: a cluster has no service and only database 0, as in {EXAMPLES['cluster']!r}")
+        raise ValueError(
+            f"has a path: a cluster has no service and only database 0, as in {EXAMPLES['cluster']!r}"
+        )
     return 0
 
 

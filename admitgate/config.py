@@ -132,7 +132,7 @@ class Config:
                 "or set ADMITGATE_REDIS_URL in the environment."
             ]
         try:  # the URL itself may hold a password, so it is not repeated
-            scheme = self.redis_url.partition("://")[0].lower()
+            scheme = self.redis_url.partition(":")[0].lower()
             if scheme in address.SCHEMES:
                 return _fault_of_many(self.redis_url)
             scheme, _ = urlsplit(self.redis_url).scheme, urlsplit(self.redis_url).port

@@ -124,8 +124,12 @@ class Counter:
         source, digest = self._scripts[call.verb]
         args = pack(call, memory)
         sent_at = monotonic()
-        with self._breaker:
-            raw = evaluate(self._client, source, digest, self.keys(call.event), args)
+        try:
+            with self._breaker:
+                raw = evaluate(self._client, source, digest, self.keys(call.event), args)
+        except Outage:
+            memory.is_doubtful = True  # of this event at least: a cluster's other nodes may be well
+            raise
         return unpack(raw, call, memory, sent_at)
 
     def _ping(self) -> Reply:

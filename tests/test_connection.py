@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,8 +14,20 @@ from typing import Any
 import pytest
 import redis
 import sites
+from redis.exceptions import (
+    AskError,
+    ClusterDownError,
+    ClusterError,
+    MasterDownError,
+    MovedError,
+    NoScriptError,
+    RedisClusterException,
+    ResponseError,
+    SlotNotCoveredError,
+    TryAgainError,
+)
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoScriptError, ResponseError
+from redis.sentinel import MasterNotFoundError
 from sites import CHECK_IN, CHECKOUT, STATUS, Clock, Opener
 
 from admitgate import connection
@@ -99,6 +113,25 @@ def test_a_probe_that_never_ends_does_not_keep_it_open(moment: Moment) -> None:
     assert ask(breaker) == "answered"
 
 
+def test_calls_that_fail_together_count_once(moment: Moment) -> None:
+    """They set out before anybody knew; the pause is not doubled for each of them."""
+    breaker = Breaker(pause_least=0.25)
+
+    def one_of_many() -> None:
+        with contextlib.suppress(Outage), breaker:
+            together.wait(10)
+            raise AWAY
+
+    together = threading.Barrier(8)
+    threads = [threading.Thread(target=one_of_many) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    moment.now += 0.26
+    assert ask(breaker) == "answered"
+
+
 def test_pauses_double_up_to_a_most(moment: Moment) -> None:
     """A Redis that is gone for an hour isn't asked four times a second."""
     breaker = Breaker(pause_least=0.25, pause_most=1.0)
@@ -140,9 +173,19 @@ def test_workers_are_told_when_it_opens(moment: Moment) -> None:
         pytest.param(ResponseError("OOM command not allowed"), True, id="Redis is full"),
         pytest.param(redis.BusyLoadingError("loading"), True, id="Redis is loading"),
         pytest.param(redis.ReadOnlyError("replica"), True, id="a replica"),
+        pytest.param(redis.OutOfMemoryError("not allowed, on @user_script:9"), True, id="full, in a script"),
+        pytest.param(redis.ReadOnlyError("a replica, on @user_script:9"), True, id="a replica, in a script"),
         pytest.param(redis.AuthenticationError("who"), True, id="a wrong password"),
+        pytest.param(MasterNotFoundError("gala"), True, id="no Sentinel knows a master"),
+        pytest.param(ClusterDownError("CLUSTERDOWN Hash slot not served"), True, id="a cluster that is down"),
+        pytest.param(MasterDownError("MASTERDOWN"), True, id="a replica that has lost its master"),
+        pytest.param(ClusterError("TTL exhausted."), True, id="a cluster that sends a call round"),
+        pytest.param(SlotNotCoveredError("slot 5"), True, id="a slot that no node has"),
+        pytest.param(RedisClusterException("no node"), True, id="a cluster that can't be found"),
         pytest.param(OSError("socket"), True, id="an error of the system's"),
         pytest.param(NoScriptError("new"), False, id="a script that Redis has to be told"),
+        pytest.param(MovedError("5 host:1"), False, id="another node's event"),
+        pytest.param(AskError("5 host:1"), False, id="an event that is under way to another node"),
         pytest.param(ZeroDivisionError(), False, id="a fault of our own"),
     ],
 )
@@ -154,6 +197,30 @@ def test_what_counts_as_an_outage(moment: Moment, error: Exception, is_outage: b
     assert breaker.is_open is is_outage
     if isinstance(caught.value, Outage):
         assert caught.value.cause is error
+
+
+def test_an_event_whose_keys_are_under_way_opens_no_breaker(moment: Moment) -> None:
+    """For its visitors it is an outage; the node is well."""
+    breaker = Breaker()
+    assert ask(breaker, TryAgainError("Multiple keys request during rehashing of slot")) == "failed"
+    assert not breaker.is_open
+
+
+def test_an_outage_of_one_node_is_nobody_elses(moment: Moment) -> None:
+    """A cluster's client has said which it is; the breaker before all of them stays closed."""
+    breaker = Breaker()
+    assert ask(breaker, Outage("Redis node h1 can't be asked")) == "failed"
+    assert not breaker.is_open
+
+
+def test_a_node_that_names_another_answers_again(moment: Moment) -> None:
+    """It came back as a replica."""
+    breaker = Breaker()
+    ask(breaker, AWAY)
+    moment.now += 1
+    with pytest.raises(MovedError), breaker:
+        raise MovedError("5 host:1")
+    assert not breaker.is_open
 
 
 def test_changes_of_state_are_logged_and_calls_are_not(
@@ -182,7 +249,7 @@ def test_a_client_never_keeps_a_request_waiting() -> None:
     pool = connect("redis://localhost:1", 0.5).connection_pool
     options = pool.connection_kwargs
     assert (options["socket_timeout"], options["socket_connect_timeout"], pool.timeout) == (0.25, 0.25, 0.25)
-    assert options["retry"].get_retries() == 0
+    assert options["retry"]._retries == 0
     assert pool.max_connections == 64
 
 

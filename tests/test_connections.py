@@ -11,7 +11,8 @@ import pytest
 import redis
 from redis.exceptions import ConnectionError as ConnectionLost
 
-from admitgate.connection import Connections, connect
+from admitgate.connection import connect
+from admitgate.connections import Connections
 from admitgate.embedded import EmbeddedRedis
 
 ECHO = "return ARGV[1]"
@@ -58,6 +59,21 @@ def test_a_restarted_redis_is_asked_again_without_an_outage() -> None:
                 digest = other.script_load(ECHO)
             assert client.execute_command("EVALSHA", digest, 0, "x" + word.decode()) == b"x" + word
             server.restart()
+
+
+def test_a_redis_that_is_master_no_more_is_looked_for_anew() -> None:
+    """Behind a name or a proxy there may be another by now: whoever says READONLY loses the connection."""
+    with EmbeddedRedis() as server, redis.Redis.from_url(server.url) as other:
+        client: Any = connect(server.url, 5)
+        write = "return redis.call('INCR', KEYS[1])"
+        client.execute_command("EVAL", write, 1, "key")
+        other.replicaof("127.0.0.1", 1)
+        before = other.info("stats")["total_connections_received"]
+        with pytest.raises(redis.ResponseError, match="read only replica"):
+            client.execute_command("EVAL", write, 1, "key")
+        assert other.info("stats")["total_connections_received"] == before + 1
+        other.replicaof("NO", "ONE")
+        assert client.execute_command("EVAL", write, 1, "key") == 2
 
 
 def test_a_forked_process_has_connections_of_its_own(redis_url: str, redis_client: redis.Redis) -> None:

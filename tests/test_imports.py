@@ -22,9 +22,12 @@ CORE = {
     "memory": "",
     "rules": "werkzeug",
     "tokens": "itsdangerous errors",
-    "config": "decision errors rules",
+    "config": "address decision errors rules",
     "cookies": "werkzeug config rules visit",
-    "connection": "redis errors memory",
+    "address": "",
+    "connections": "redis",
+    "connection": "redis connections errors memory topology",
+    "topology": "redis address connection connections errors memory",
     "counter": "connection errors memory rules tokens",
     "admission": "rules tokens",
     "places": "decision memory rules",
@@ -53,10 +56,10 @@ def test_the_core_imports_what_its_table_says(module: str) -> None:
     assert imported(PACKAGE / f"{module}.py") <= set(CORE[module].split())
 
 
-def test_redis_is_known_to_one_module_only() -> None:
+def test_redis_is_known_to_its_own_modules_only() -> None:
     """Everybody else is told Outage."""
     knowing = {path.stem for path in PACKAGE.rglob("*.py") if "redis" in imported(path)}
-    assert knowing == {"connection"}
+    assert knowing == {"connections", "connection", "topology"}
 
 
 def test_a_framework_is_known_to_its_own_edge_only() -> None:
@@ -77,6 +80,7 @@ def test_no_clock_but_redis_and_the_monotonic_one() -> None:
     ("statement", "absent"),
     [
         pytest.param("import admitgate", {"django", "flask", "playwright", "click"}, id="the package"),
+        pytest.param("import admitgate.edge", {"admitgate.topology"}, id="one Redis"),
         pytest.param("import admitgate.flask", {"django"}, id="the Flask edge"),
         pytest.param("import admitgate.django", {"flask"}, id="the Django edge"),
     ],

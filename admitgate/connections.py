@@ -1,0 +1,129 @@
+"""The connections that scripts are asked over: few, shared by threads, and good after a restart or a fork."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any
+
+from redis.exceptions import ConnectionError as ConnectionLost
+from redis.exceptions import ReadOnlyError, ResponseError
+from redis.exceptions import TimeoutError as TimeRanOut
+
+connections_most = 64
+
+
+class Connections:
+    """Connections to one Redis, lent for a call each; whichever came back last goes out first.
+
+    Bounded: many threads (or greenlets) queue for one instead of failing. A forked process starts with none,
+    as two that share a socket get each other's answers.
+    """
+
+    def __init__(self, make: Callable[[], Any], *, wait_seconds: float, most: int = connections_most) -> None:
+        self._make, self._wait_seconds, self._most = make, wait_seconds, most
+        self._start_over()
+
+    def ask(self, words: Sequence[Any], *, is_redirected: bool = False) -> Any:
+        """One command and its answer. A cluster's node takes a redirected one only if told so before."""
+        connection = self.lend()
+        try:
+            return _ask(connection, _packed(words, connection, is_redirected), is_redirected)
+        except (ConnectionLost, TimeRanOut):
+            self._close_idle()
+            raise
+        finally:
+            self.give_back(connection)
+
+    def lend(self) -> Any:
+        """A connection, open or not. Raises ConnectionLost if none comes free in time."""
+        if self._pid != os.getpid():
+            self._start_over()
+        return self._take() or self._make_or_wait()
+
+    def give_back(self, connection: Any) -> None:
+        """Let the next one have it."""
+        self._idle.append(connection)
+        if self._waiting:
+            with self._change:
+                self._change.notify()
+
+    def _close_idle(self) -> None:
+        """They lead to the same Redis: if it hangs, or was a master before, each would cost a time-out."""
+        for _ in range(len(self._idle)):
+            with suppress(IndexError):  # another thread has taken the last
+                connection = self._idle.popleft()
+                connection.disconnect()
+                self.give_back(connection)
+
+    def _start_over(self) -> None:
+        self._idle: deque[Any] = deque()
+        self._made = self._waiting = 0
+        self._change = threading.Condition()
+        self._pid = os.getpid()
+
+    def _take(self) -> Any:
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return None
+
+    def _make_or_wait(self) -> Any:
+        with self._change:
+            if self._made < self._most:
+                self._made += 1
+                return self._make()
+            self._waiting += 1  # before we look: whoever gives one back from now on tells us
+            try:
+                connection = self._change.wait_for(self._take, self._wait_seconds)
+            finally:
+                self._waiting -= 1
+        if connection is None:
+            raise ConnectionLost(f"all {self._most} connections are in use")
+        return connection
+
+
+def _ask(connection: Any, packed: bytes, is_redirected: bool) -> Any:
+    """The answer to one command, asked again where an old connection turns out to be closed or astray.
+
+    That is what a restarted Redis, a proxy's patience and a fail-over leave behind, and a script of ours may
+    run twice. A call that has run out of time is not asked again.
+    """
+    is_old = connection._sock is not None
+    try:
+        return _answer(connection, packed, is_redirected)
+    except ConnectionLost:
+        if not is_old:
+            raise
+    except ResponseError as error:
+        if not (isinstance(error, ReadOnlyError) or "READONLY" in str(error)):
+            raise
+        connection.disconnect()  # a master of before: a new connection is led to today's
+        if not is_old:
+            raise
+    return _answer(connection, packed, is_redirected)
+
+
+def _answer(connection: Any, packed: bytes, is_redirected: bool) -> Any:
+    """redis-py's Sentinel connection looks for the master in ``connect`` only, not when it is first sent to;
+    and unless told to disconnect, it leaves an answer that came too late to the next caller.
+    """
+    if connection._sock is None:
+        connection.connect()
+    connection.send_packed_command([packed], check_health=False)
+    if is_redirected:
+        connection.read_response(disconnect_on_error=True)
+    return connection.read_response(disconnect_on_error=True)
+
+
+def _packed(words: Sequence[Any], connection: Any, is_redirected: bool) -> bytes:
+    """Redis' wire format. The words of an EVALSHA are ASCII, so a text is as long as its bytes."""
+    if words[0] == "EVALSHA" and not is_redirected:
+        texts = map(str, words)
+        text = "".join([f"*{len(words)}\r\n", *[f"${len(text)}\r\n{text}\r\n" for text in texts]])
+        return text.encode("ascii")
+    before = connection.pack_command("ASKING") if is_redirected else []
+    return b"".join([*before, *connection.pack_command(*words)])

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import signal
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NoReturn
 
 import click
@@ -88,6 +91,52 @@ def simulate(
     except AdmitgateError as error:
         raise click.ClickException(str(error)) from error
     sys.exit(status)
+
+
+@main.command()
+@click.option(
+    "--directory",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="The folder that nginx or a CDN serves; one file for each event.",
+)
+@click.option(
+    "--interval",
+    type=click.FloatRange(0.1, 60),
+    default=1.0,
+    show_default=True,
+    help="Seconds from one answer to the next.",
+)
+@click.option(
+    "--event",
+    "events",
+    metavar="NAME",
+    multiple=True,
+    help="An event to publish before anybody has come to it. May be given more than once.",
+)
+@click.option("--settings", metavar="MODULE", help="The settings; ADMITGATE_SETTINGS by default.")
+@click.option("--once", "is_once", is_flag=True, help="Write every file once and end.")
+def publish(*, settings: str | None, **options: Any) -> None:
+    """Keep every live event's status in a file, for nginx or a CDN to serve.
+
+    The settings are the shop's. Runs until it is told to end, and leaves its last files. The exit status is
+    2 where it can't start, and 1 where --once met an outage.
+    """
+    from . import publish as publishing
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    sys.path.insert(0, os.getcwd())  # the settings are looked for here too, as gunicorn does
+    try:
+        status = publishing.publish(settings, **options)
+    except AdmitgateError as error:
+        raise _CannotStart(str(error)) from error
+    sys.exit(status)
+
+
+class _CannotStart(click.ClickException):
+    """For whoever starts it again by itself: that won't help."""
+
+    exit_code = 2
 
 
 def _watch(shop: Shop) -> NoReturn:

@@ -71,8 +71,8 @@ class Status:
         if snapshot is None and memory.takes_the_look():
             try:
                 reply = yield counter.look(match.rule, match.event)
-                snapshot = reply.snapshot
-                state = "" if snapshot else "open"  # nobody has asked for this event yet
+                snapshot = reply.snapshot or unknown(match, reply.now_ms)  # nobody has come to it yet
+                state = ""
             except Outage:
                 state = "outage"
         # A page keeps the newest answer it has seen: an old one costs time, never a place.
@@ -131,7 +131,7 @@ class Status:
 
 def document(config: Config, match: Match, snapshot: Snapshot | None, state: str = "") -> dict[str, Any]:
     """The shared status as JSON will have it; ``state`` says what the snapshot can't know."""
-    known = snapshot or _blank(match.rule.capacity)
+    known = snapshot or unknown(match, 0)
     poll = config.poll.for_crowd(known.waiting, config.poll_budget_per_second)
     return {
         "event": match.event,
@@ -157,6 +157,11 @@ def document(config: Config, match: Match, snapshot: Snapshot | None, state: str
     }
 
 
+def unknown(match: Match, at_ms: int) -> Snapshot:
+    """An event that Redis knows nothing of: nobody has come to it yet, or all was lost."""
+    return Snapshot(0, 0, 0, 0, match.rule.capacity, 0, 0.0, 0, 0, 0, 0, 0, "", at_ms)
+
+
 def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
     """The waiting room on its own servers, as plain WSGI: ``gunicorn admitgate.status:application``.
 
@@ -177,10 +182,6 @@ def _state(snapshot: Snapshot) -> str:
     if snapshot.hold_left_ms:
         return "hold"
     return "waiting" if snapshot.waiting > 0 else "open"
-
-
-def _blank(capacity: int) -> Snapshot:
-    return Snapshot(0, 0, 0, 0, capacity, 0, 0.0, 0, 0, 0, 0, 0, "", 0)
 
 
 def _place(place: Place) -> dict[str, Any]:

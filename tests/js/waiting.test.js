@@ -296,6 +296,14 @@ test("a number that Redis has lost is told to it, once", async () => {
   assert.equal(tab.asked.filter((what) => what === "check_in").length, 1);
 });
 
+test("a line that Redis has lost is told of who waits in it", async () => {
+  const lost = good({ state: "open", serving: 0, issued: 0, updated: 9 });
+  const answers = (what) => (what === "status" ? lost : said({ state: "admitted" }));
+  const tab = await started({}, answers);
+  await tab.pass(20);
+  assert.deepEqual(tab.asked, ["status", "check_in"]);
+});
+
 test("who was admitted asks nothing more, not even when woken", async () => {
   const tab = await started({ number: BORN }, () => said({ state: "admitted" }));
   await tab.pass(6);

@@ -141,9 +141,7 @@ def test_the_room_answers_nothing_but_its_own(visitors: list[Visitor]) -> None:
 @pytest.mark.parametrize(
     ("back", "goes_to"),
     [
-        pytest.param(
-            "/checkout?a=b&c=d", "/checkout?a=b&c=d", id="a path of the shop"
-        ),
+        pytest.param("/checkout?a=b&c=d", "/checkout?a=b&c=d", id="a path of the shop"),
         pytest.param("//evil.example/x", "/", id="two slashes"),
         pytest.param("/\\evil.example", "/", id="a backslash"),
         pytest.param("https:evil.example", "/", id="a scheme"),

@@ -18,8 +18,10 @@ from typing import Any
 
 import click
 import redis
+from kept import kept_under_gunicorn
 from peers import Peer, flask_host, fresh, peers
 from redis.utils import HIREDIS_AVAILABLE
+from servers import load_core, stay_on
 from stage import Stage, event_of, full, room, shut
 from timing import Contender, Loop, Round, Run, TooNoisy, as_json, each, interleave, nothing, pin
 from visitors import answered, called, called_with, get, no_op, put_into, request
@@ -204,6 +206,14 @@ def in_front_of(name: str, run: Run, measured: list[Peer]) -> float | None:
     return run.median(per(f"{name} in", f"{name} alone"))
 
 
+def flask_under_gunicorn(url: str, core: int | None) -> dict[str, Any]:
+    """Here the two ends have a core each, where there are two."""
+    stay_on(load_core)
+    kept = kept_under_gunicorn(url, lambda sentence: click.echo(sentence, err=True))
+    pin(core)
+    return {"gunicorn_flask_kept": min(kept.values()), "gunicorn_flask_kept_by_worker_class": kept}
+
+
 def machine(url: str, core: int | None) -> dict[str, Any]:
     """What the figures were seen on."""
     return {
@@ -225,6 +235,10 @@ def table(result: dict[str, Any]) -> Iterator[str]:
         yield f"{figure.name:<38}{value:>8.3f}  {f'{low:.3f} .. {high:.3f}':<16}{targets}{missed}"
     if result["in_front_of_django_view"]:
         yield f"{'in_front_of_django_view':<38}{result['in_front_of_django_view']:>8.3f}{'1.1':>34}"
+    kept = ", ".join(
+        f"{name} {share:.3f}" for name, share in result["gunicorn_flask_kept_by_worker_class"].items()
+    )
+    yield f"{'gunicorn_flask_kept':<38}{result['gunicorn_flask_kept']:>8.3f}{'0.9':>34}  ({kept})"
     yield f"{'redis_commands_between_renewals':<38}{result['redis_commands_between_renewals']:>8}{'0':>26}"
     yield ""
     yield f"{'the same request through':<38}{'admitted':>8}{'commands':>12}{'turned away':>14}"
@@ -247,7 +261,11 @@ def main(is_json: bool, seconds: float, core: int | None) -> None:
     core = pin(core)
     with EmbeddedRedis() as server:
         try:
-            result = {**measure(server.url, seconds), "machine": machine(server.url, core)}
+            result = {
+                **measure(server.url, seconds),
+                **flask_under_gunicorn(server.url, core),
+                "machine": machine(server.url, core),
+            }
         except TooNoisy as error:
             raise click.ClickException(str(error)) from None
     click.echo(as_json(result) if is_json else "\n".join(table(result)))

@@ -59,9 +59,9 @@ class Config:
         given = dict(options)
         if given.get("redis_url") is None and given.get("redis_client") is None:
             given["redis_url"] = os.environ.get("ADMITGATE_REDIS_URL")
-        faults = [_unknown(name, [known.name for known in fields(cls)]) for name in _strangers(given, cls)]
-        for name in _strangers(given, cls):
-            del given[name]
+        known = [option.name for option in fields(cls)]
+        faults = [_unknown(name, known) for name in given if name not in known]
+        given = {name: value for name, value in given.items() if name in known}
         given["rules"], rule_faults = _rules(given.get("rules"))
         for name in ("secret_key_fallbacks", "exempt"):
             given[name] = _tuple(given.get(name, ()))
@@ -326,11 +326,6 @@ def _contradictions(rules: Sequence[Rule]) -> list[str]:
             if getattr(known, name) != getattr(rule, name)
         ]
     return faults
-
-
-def _strangers(given: Mapping[str, Any], cls: type[Config]) -> list[str]:
-    known = {known.name for known in fields(cls)}
-    return [name for name in given if name not in known]
 
 
 def _unknown(name: str, known: Sequence[str]) -> str:

@@ -72,7 +72,7 @@ class Gate:
         try:
             decision = yield from self._ask(visit, match, token)
         except Outage:
-            decision = self._without_redis(visit, match)
+            decision = self._without_redis(visit, match, token)
         if match.rule.mode == "observe" and isinstance(decision, Wait):
             return self._observed(match, decision)
         return decision
@@ -131,9 +131,8 @@ class Gate:
         token = self.token(visit, match)
         return Admission(match, token) if isinstance(token, Lease) else None
 
-    def _without_redis(self, visit: Visit, match: Match) -> Admission | Wait:
+    def _without_redis(self, visit: Visit, match: Match, token: Token | None) -> Admission | Wait:
         """Redis can't be asked: the admitted go on by their signature; for the others the shop chose."""
-        token = self.token(visit, match)
         memory = self._memories.of(match.event)
         now_ms = memory.now_ms()
         if isinstance(token, Lease) and token.deadline_ms > now_ms and not memory.is_released(token.sid):
@@ -189,7 +188,7 @@ class Gate:
         """Release a lease or a ticket. Without Redis it ends by itself, by its deadline or by absence."""
         memory = self._memories.of(match.event)
         deadline_ms = token.deadline_ms if isinstance(token, Lease) else 0
-        memory.forget_lease(token.sid, deadline_ms)
+        memory.forget_lease(token.sid)
         try:
             reply = yield counter.release(match.rule, match.event, token.sid, deadline_ms, forget=forget)
         except Outage:

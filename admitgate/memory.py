@@ -75,7 +75,7 @@ class EventMemory:
     _heard_ms: int = 0
     _heard_at: float = 0.0
     _looked_at: float = 0.0
-    _released: dict[str, int] = field(default_factory=dict)
+    _released: set[str] = field(default_factory=set)
 
     def now_ms(self) -> int:
         """Redis' time now, as far as this worker can tell; 0 if it never asked.
@@ -115,12 +115,12 @@ class EventMemory:
         """The marks, once it is certain that the event exists."""
         return self.marks if self.is_firm else _no_marks
 
-    def forget_lease(self, sid: str, until_ms: int) -> None:
+    def forget_lease(self, sid: str) -> None:
         """From now on this worker doesn't take the sid's lease on its signature alone."""
         if len(self._released) >= _released_most:
             self._released.clear()
             self._heard_ms = 0  # ask Redis about every lease again, which remembers the released ones
-        self._released[sid] = until_ms
+        self._released.add(sid)
 
     def is_released(self, sid: str) -> bool:
         """True if the lease was given back through this worker."""

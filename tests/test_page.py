@@ -6,7 +6,6 @@ import base64
 import gzip
 import hashlib
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -15,6 +14,7 @@ from pathlib import Path
 from urllib.parse import urljoin, urlsplit
 
 import pytest
+from conftest import missing
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -674,9 +674,7 @@ def test_a_wait_is_said_in_words_that_do_not_promise_too_much(
 
 def node(*arguments: str) -> str:
     if shutil.which("node") is None:
-        if os.environ.get("CI"):
-            pytest.fail("The waiting page's script can't be tested: install the package nodejs.")
-        pytest.skip("needs node (Debian: nodejs)")
+        missing("node", cure="'apt install nodejs' (Debian)")
     root = Path(__file__).parents[1]
     done = subprocess.run(
         ["node", *arguments], cwd=root, capture_output=True, text=True, timeout=120, check=False

@@ -22,6 +22,7 @@ from redis.retry import Retry
 
 from .connections import Connections, connections_most
 from .errors import Outage
+from .hurry import hurried
 from .memory import monotonic
 
 log = logging.getLogger("admitgate")
@@ -43,8 +44,8 @@ _well = (NoScriptError, AskError)  # it only has to be told the script, or names
 def connect(url: str, timeout_seconds: float) -> Any:
     """A client for ``url``. It connects when it is first used, so that a fork after this is safe.
 
-    Half of the deadline is for getting and opening a connection, half for the answer. A call that has run
-    out of time isn't tried again: a caller that has waited once answers its visitor.
+    A script's call has ``timeout_seconds`` in all (for names that have to be looked up, the system's own
+    time comes on top). One that has run out of them isn't tried again: who has waited answers their visitor.
     """
     if "+" in url.partition(":")[0]:
         from .topology import connect_many  # who has one Redis needs none of it
@@ -57,7 +58,7 @@ def connect(url: str, timeout_seconds: float) -> Any:
         timeout=half,
         **patience(half),
     )
-    return Client(connection_pool=pool, connections=Connections(pool.make_connection, wait_seconds=half))
+    return Client(pool, timeout_seconds)
 
 
 def patience(seconds: float) -> dict[str, Any]:
@@ -67,6 +68,7 @@ def patience(seconds: float) -> dict[str, Any]:
         "socket_timeout": seconds,
         "retry": Retry(NoBackoff(), 0),
         "health_check_interval": 0,
+        "protocol": 2,  # no greeting, and nothing that is pushed in between
     }
 
 
@@ -76,9 +78,10 @@ class Client(redis.Redis):
     On redis-py's, the locks, metrics, retries and looks at the socket of one call take as long as Redis does.
     """
 
-    def __init__(self, *, connections: Connections, **options: Any) -> None:
-        super().__init__(**options)
-        self._connections = connections
+    def __init__(self, pool: redis.ConnectionPool, seconds: float) -> None:
+        super().__init__(connection_pool=pool)
+        make = hurried(pool.connection_class, pool.connection_kwargs)
+        self._connections = Connections(make, seconds=seconds)
 
     def execute_command(self, *words: Any, **options: Any) -> Any:
         """One command and its answer."""

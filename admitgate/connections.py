@@ -13,6 +13,9 @@ from redis.exceptions import ConnectionError as ConnectionLost
 from redis.exceptions import ReadOnlyError, ResponseError
 from redis.exceptions import TimeoutError as TimeRanOut
 
+from .hurry import exchange
+from .memory import monotonic
+
 connections_most = 64
 
 
@@ -20,29 +23,31 @@ class Connections:
     """Connections to one Redis, lent for a call each; whichever came back last goes out first.
 
     Bounded: many threads (or greenlets) queue for one instead of failing. A forked process starts with none,
-    as two that share a socket get each other's answers.
+    as two that share a socket get each other's answers. A call has ``seconds`` for everything: its turn, a
+    connection, the answer, and asking again. ``make`` is what ``hurried`` returns.
     """
 
-    def __init__(self, make: Callable[[], Any], *, wait_seconds: float, most: int = connections_most) -> None:
-        self._make, self._wait_seconds, self._most = make, wait_seconds, most
+    def __init__(self, make: Callable[[], Any], *, seconds: float, most: int = connections_most) -> None:
+        self._make, self._seconds, self._most = make, seconds, most
         self._start_over()
 
     def ask(self, words: Sequence[Any], *, is_redirected: bool = False) -> Any:
         """One command and its answer. A cluster's node takes a redirected one only if told so before."""
-        connection = self.lend()
+        until = monotonic() + self._seconds
+        connection = self.lend(until)
         try:
-            return _ask(connection, _packed(words, connection, is_redirected), is_redirected)
+            return _ask(connection, words, until, is_redirected)
         except (ConnectionLost, TimeRanOut):
             self._close_idle()
             raise
         finally:
             self.give_back(connection)
 
-    def lend(self) -> Any:
+    def lend(self, until: float) -> Any:
         """A connection, open or not. Raises ConnectionLost if none comes free in time."""
         if self._pid != os.getpid():
             self._start_over()
-        return self._take() or self._make_or_wait()
+        return self._take() or self._make_or_wait(until)
 
     def give_back(self, connection: Any) -> None:
         """Let the next one have it."""
@@ -71,14 +76,14 @@ class Connections:
         except IndexError:
             return None
 
-    def _make_or_wait(self) -> Any:
+    def _make_or_wait(self, until: float) -> Any:
         with self._change:
             if self._made < self._most:
                 self._made += 1
                 return self._make()
             self._waiting += 1  # before we look: whoever gives one back from now on tells us
             try:
-                connection = self._change.wait_for(self._take, self._wait_seconds)
+                connection = self._change.wait_for(self._take, max(0.0, until - monotonic()))
             finally:
                 self._waiting -= 1
         if connection is None:
@@ -86,7 +91,7 @@ class Connections:
         return connection
 
 
-def _ask(connection: Any, packed: bytes, is_redirected: bool) -> Any:
+def _ask(connection: Any, words: Sequence[Any], until: float, is_redirected: bool) -> Any:
     """The answer to one command, asked again where an old connection turns out to be closed or astray.
 
     That is what a restarted Redis, a proxy's patience and a fail-over leave behind, and a script of ours may
@@ -94,7 +99,7 @@ def _ask(connection: Any, packed: bytes, is_redirected: bool) -> Any:
     """
     is_old = connection._sock is not None
     try:
-        return _answer(connection, packed, is_redirected)
+        return _answer(connection, words, until, is_redirected)
     except ConnectionLost:
         if not is_old:
             raise
@@ -104,26 +109,28 @@ def _ask(connection: Any, packed: bytes, is_redirected: bool) -> Any:
         connection.disconnect()  # a master of before: a new connection is led to today's
         if not is_old:
             raise
-    return _answer(connection, packed, is_redirected)
+    return _answer(connection, words, until, is_redirected)
 
 
-def _answer(connection: Any, packed: bytes, is_redirected: bool) -> Any:
+def _answer(connection: Any, words: Sequence[Any], until: float, is_redirected: bool) -> Any:
     """redis-py's Sentinel connection looks for the master in ``connect`` only, not when it is first sent to;
     and unless told to disconnect, it leaves an answer that came too late to the next caller.
     """
+    connection.until = until
     if connection._sock is None:
         connection.connect()
-    connection.send_packed_command([packed], check_health=False)
+    connection._sock.until = until
+    if words[0] == "EVALSHA" and not is_redirected:
+        return exchange(connection, _packed(words))
     if is_redirected:
+        connection.send_command("ASKING", check_health=False)
         connection.read_response(disconnect_on_error=True)
+    connection.send_command(*words, check_health=False)
     return connection.read_response(disconnect_on_error=True)
 
 
-def _packed(words: Sequence[Any], connection: Any, is_redirected: bool) -> bytes:
+def _packed(words: Sequence[Any]) -> bytes:
     """Redis' wire format. The words of an EVALSHA are ASCII, so a text is as long as its bytes."""
-    if words[0] == "EVALSHA" and not is_redirected:
-        texts = map(str, words)
-        text = "".join([f"*{len(words)}\r\n", *[f"${len(text)}\r\n{text}\r\n" for text in texts]])
-        return text.encode("ascii")
-    before = connection.pack_command("ASKING") if is_redirected else []
-    return b"".join([*before, *connection.pack_command(*words)])
+    texts = map(str, words)
+    text = "".join([f"*{len(words)}\r\n", *[f"${len(text)}\r\n{text}\r\n" for text in texts]])
+    return text.encode("ascii")

@@ -23,6 +23,7 @@ from .address import Address, read
 from .connection import Breaker, Client, patience
 from .connections import Connections
 from .errors import Outage
+from .hurry import hurried
 from .memory import monotonic
 
 _learn_pause_seconds = 0.5
@@ -36,7 +37,7 @@ def connect_many(url: str, timeout_seconds: float) -> Any:
     address = read(url)
     if address.kind == "cluster":
         return Cluster(address, timeout_seconds)
-    return _led_by_sentinels(address, timeout_seconds / 2)
+    return _led_by_sentinels(address, timeout_seconds)
 
 
 # --- Sentinel
@@ -64,12 +65,13 @@ class _Sentinels(Sentinel):
         raise MasterNotFoundError(f"no master of {service_name!r}: {', '.join(troubles)}")
 
 
-def _led_by_sentinels(address: Address, half: float) -> Client:
+def _led_by_sentinels(address: Address, timeout_seconds: float) -> Client:
     """Every connection asks the Sentinels anew where the master is; what it was before is kept nowhere.
 
     However many Sentinels are away, asking takes no more than half of the deadline, and whoever answers is
     asked first the next time.
     """
+    half = timeout_seconds / 2
     options = parse_url(address.url) | patience(half)  # type: ignore[no-untyped-call]
     tls = {name: value for name, value in options.items() if name.startswith("ssl_")}
     tls["ssl"] = options.pop("connection_class", None) is not None
@@ -77,7 +79,7 @@ def _led_by_sentinels(address: Address, half: float) -> Client:
     asking = patience(half / len(address.hosts)) | tls | address.sentinel_options
     sentinels = _Sentinels(address.hosts, sentinel_kwargs=asking)  # type: ignore[no-untyped-call]
     pool = SentinelConnectionPool(address.service, sentinels, **options | tls)  # type: ignore[no-untyped-call]
-    return Client(connection_pool=pool, connections=Connections(pool.make_connection, wait_seconds=half))
+    return Client(pool, timeout_seconds)
 
 
 # --- Cluster
@@ -86,10 +88,10 @@ def _led_by_sentinels(address: Address, half: float) -> Client:
 class _Node:
     """One machine of a cluster. It has a breaker of its own: the others' events go on without it."""
 
-    def __init__(self, host: str, port: int, make: Callable[..., Any], wait_seconds: float) -> None:
+    def __init__(self, host: str, port: int, make: Callable[..., Any], seconds: float) -> None:
         self.host, self.port = host, port
         self.breaker = Breaker(what=f"Redis node {host}:{port}")
-        self._connections = Connections(partial(make, host=host, port=port), wait_seconds=wait_seconds)
+        self._connections = Connections(partial(make, host=host, port=port), seconds=seconds)
 
     def ask(self, words: Sequence[Any], *, is_redirected: bool = False) -> Any:
         """One command and its answer. Raises Outage, or names another node (MOVED, ASK)."""
@@ -113,7 +115,7 @@ class Cluster(redis.Redis):
     def __init__(self, address: Address, timeout_seconds: float) -> None:
         pool = redis.ConnectionPool.from_url(address.url, **patience(timeout_seconds / 2))
         super().__init__(connection_pool=pool)
-        self._make = partial(pool.connection_class, **pool.connection_kwargs)
+        self._make = hurried(pool.connection_class, pool.connection_kwargs)
         self._timeout_seconds = timeout_seconds
         self._nodes: dict[tuple[str, int], _Node] = {}
         for host, port in address.hosts:
@@ -224,6 +226,6 @@ class Cluster(redis.Redis):
     def _node(self, host: str, port: int) -> _Node:
         node = self._nodes.get((host, port))
         if node is None:
-            fresh = _Node(host, port, self._make, self._timeout_seconds / 2)
+            fresh = _Node(host, port, self._make, self._timeout_seconds)
             node = self._nodes.setdefault((host, port), fresh)
         return node

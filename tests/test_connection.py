@@ -245,7 +245,7 @@ def test_changes_of_state_are_logged_and_calls_are_not(
 
 
 def test_a_client_never_keeps_a_request_waiting() -> None:
-    """No retries, bounded in time and number, half of the deadline for connecting and half for the answer."""
+    """What isn't a script, like a sign of life: no retries, bounded in time and number."""
     pool = connect("redis://localhost:1", 0.5).connection_pool
     options = pool.connection_kwargs
     assert (options["socket_timeout"], options["socket_connect_timeout"], pool.timeout) == (0.25, 0.25, 0.25)

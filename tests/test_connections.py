@@ -14,6 +14,7 @@ from redis.exceptions import ConnectionError as ConnectionLost
 from admitgate.connection import connect
 from admitgate.connections import Connections
 from admitgate.embedded import EmbeddedRedis
+from admitgate.memory import monotonic
 
 ECHO = "return ARGV[1]"
 
@@ -31,17 +32,17 @@ def test_threads_queue_for_few_connections(redis_url: str, redis_client: redis.R
 
 def test_whoever_gets_no_connection_in_time_is_told() -> None:
     """As of an outage."""
-    connections = Connections(object, wait_seconds=0.01, most=1)
-    connections.lend()
+    connections = Connections(object, seconds=9, most=1)
+    connections.lend(monotonic() + 9)
     with pytest.raises(ConnectionLost, match="in use"):
-        connections.lend()
+        connections.lend(monotonic() + 0.01)
 
 
 def test_a_connection_given_back_wakes_one_who_waits() -> None:
     """At once, and not when the deadline is over."""
-    connections = Connections(object, wait_seconds=30, most=1)
-    first, got = connections.lend(), []
-    waiter = threading.Thread(target=lambda: got.append(connections.lend()))
+    connections, until = Connections(object, seconds=30, most=1), monotonic() + 30
+    first, got = connections.lend(until), []
+    waiter = threading.Thread(target=lambda: got.append(connections.lend(until)))
     waiter.start()
     while not connections._waiting:
         pass

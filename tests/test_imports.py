@@ -25,9 +25,10 @@ CORE = {
     "config": "address decision errors rules",
     "cookies": "werkzeug config rules visit",
     "address": "",
-    "connections": "redis",
-    "connection": "redis connections errors memory topology",
-    "topology": "redis address connection connections errors memory",
+    "hurry": "redis memory",
+    "connections": "redis hurry memory",
+    "connection": "redis connections errors hurry memory topology",
+    "topology": "redis address connection connections errors hurry memory",
     "counter": "connection errors memory rules tokens",
     "admission": "rules tokens",
     "places": "decision memory rules",
@@ -59,7 +60,7 @@ def test_the_core_imports_what_its_table_says(module: str) -> None:
 def test_redis_is_known_to_its_own_modules_only() -> None:
     """Everybody else is told Outage."""
     knowing = {path.stem for path in PACKAGE.rglob("*.py") if "redis" in imported(path)}
-    assert knowing == {"connections", "connection", "topology"}
+    assert knowing == {"hurry", "connections", "connection", "topology"}
 
 
 def test_a_framework_is_known_to_its_own_edge_only() -> None:

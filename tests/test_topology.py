@@ -22,13 +22,13 @@ from admitgate.connection import connect
 from admitgate.counter import Counter, join
 from admitgate.embedded import EmbeddedRedis
 from admitgate.errors import Outage
-from admitgate.memory import Memories
+from admitgate.memory import Memories, monotonic
 
 ECHO = "return ARGV[1]"
 WRITE = "return redis.call('INCR', KEYS[1])"
 LATE = (
     "local function now() local t = redis.call('TIME') return t[1] * 1000 + t[2] / 1000 end "
-    "local start = now() while now() < start + 400 do end return 'late'"
+    "local start = now() while now() < start + 600 do end return 'late'"
 )
 SEVERAL = ["redis+sentinel://{}/tickets", "redis+cluster://{}"]
 
@@ -106,8 +106,10 @@ def led(timeout_seconds: float = 5) -> Any:
 
 def hold_several(client: Any, count: int) -> None:
     """Leave that many open connections to the master of now."""
-    lent = [client._connections.lend() for _ in range(count)]
+    until = monotonic() + 5
+    lent = [client._connections.lend(until) for _ in range(count)]
     for connection in lent:
+        connection.until = until
         connection.connect()
         client._connections.give_back(connection)
 
@@ -244,7 +246,7 @@ def test_a_clusters_credentials_and_tls_go_to_every_node() -> None:
     """Those that are found later included."""
     client = connect("rediss+cluster://me:pass@h1,h2:7?ssl_cert_reqs=none", 0.4)
     for host, port in (("h1", 6379), ("h2", 7), ("found later", 8)):
-        connection = client._node(host, port)._connections.lend()
+        connection = client._node(host, port)._connections.lend(0)
         assert isinstance(connection, redis.SSLConnection)
         assert (connection.host, connection.port, connection.socket_timeout) == (host, port, 0.2)
         assert (connection.credential_provider or connection.username, connection.password) == ("me", "pass")

@@ -8,6 +8,7 @@ adds what the worker remembers, and learns from every reply. Nothing else writes
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
@@ -17,7 +18,9 @@ from .connection import Breaker, evaluate
 from .errors import Outage
 from .memory import EventMemory, Marks, Memories, Snapshot, monotonic
 from .rules import Rule, event_slug
-from .tokens import Ticket
+from .tokens import Lease, Ticket
+
+log = logging.getLogger("admitgate")
 
 _parts = {
     "join": ("prelude", "flow", "join"),
@@ -72,9 +75,10 @@ def check_in(rule: Rule, event: str, ticket: Ticket, *, is_claim: bool) -> Call:
     return Call("check_in", rule, event, ticket.sid, (ticket.number, give_ms, ticket.joined_ms))
 
 
-def renew(rule: Rule, event: str, sid: str, deadline_ms: int, *, seconds: float = 0) -> Call:
+def renew(rule: Rule, event: str, lease: Lease, *, seconds: float = 0) -> Call:
     """Somebody shows a lease: ADMIT (new deadline), GONE (given back) or EXPIRED. 0 seconds: the rule's."""
-    return Call("renew", rule, event, sid, (deadline_ms, int(seconds * 1000)))
+    args = (lease.deadline_ms, int(seconds * 1000), int(lease.is_unasked))
+    return Call("renew", rule, event, lease.sid, args)
 
 
 def release(rule: Rule, event: str, sid: str, deadline_ms: int = 0, *, forget: bool = False) -> Call:
@@ -128,7 +132,7 @@ class Counter:
             with self._breaker:
                 raw = evaluate(self._client, source, digest, self.keys(call.event), args)
         except Outage:
-            memory.is_doubtful = True  # of this event at least: a cluster's other nodes may be well
+            memory.doubt(sent_at)  # this event at least: a cluster's other nodes may be well
             raise
         return unpack(raw, call, memory, sent_at)
 
@@ -154,7 +158,7 @@ def pack(call: Call, memory: EventMemory) -> list[Any]:
     return [
         memory.now_ms(),
         *marks,
-        int(memory.is_doubtful),
+        memory.away_ms(),
         rule.capacity,
         int(rule.lease_seconds * 1000),
         int(rule.grace_seconds * 1000),
@@ -181,6 +185,13 @@ def unpack(raw: Any, call: Call, memory: EventMemory, sent_at: float) -> Reply:
     if verdict == "UNKNOWN":
         return Reply(verdict, value, heard.last_ms, None)
     memory.hear(heard, sent_at)
+    if "!" in verdict:
+        verdict, _, stepped_ms = verdict.partition("!")
+        log.warning(
+            "the clock of Redis stepped by %.0f s; event %s goes on by the workers' clocks",
+            int(stepped_ms) / 1000,
+            ascii(call.event),
+        )
     if (
         verdict in _firm
         or (verdict == "ADMIT" and call.verb != "join")

@@ -80,7 +80,7 @@ class Gate:
     def _ask(self, visit: Visit, match: Match, token: Token | None) -> Steps[Admission | Wait]:
         rule, event = match.rule, match.event
         if isinstance(token, Lease):
-            reply = yield counter.renew(rule, event, token.sid, token.deadline_ms)
+            reply = yield counter.renew(rule, event, token)
             if reply.verdict == "ADMIT":
                 return self.admission(match, token.sid, reply)
         elif isinstance(token, Ticket):
@@ -138,8 +138,18 @@ class Gate:
         if isinstance(token, Lease) and token.deadline_ms > now_ms and not memory.is_released(token.sid):
             return Admission(match, token)
         if (match.rule.on_outage or self._config.on_outage) == "open":
-            return Admission(match, None)
+            return self._unasked(match, now_ms)
         return _wait(visit, Place(match.event, "outage", poll_seconds=self._config.poll.floor))
+
+    def _unasked(self, match: Match, now_ms: int) -> Admission:
+        """Everyone goes in, and stays in when Redis is back: it adopts their leases, beyond the capacity.
+
+        A worker that never heard from Redis doesn't know until when a lease would be.
+        """
+        if not now_ms:
+            return Admission(match, None)
+        lease = Lease(new_sid(), now_ms + int(match.rule.lease_seconds * 1000), 0, is_unasked=True)
+        return Admission(match, lease, is_first=True, set_cookie=self.tokens.write(match.event, lease))
 
     def _observed(self, match: Match, wait: Wait) -> Admission:
         """Observe: who would have waited goes in, counted, and told to the log every few seconds."""
@@ -179,7 +189,7 @@ class Gate:
         lease, match = admission.lease, admission.match
         if lease is None or admission.is_released:
             return
-        reply = yield counter.renew(match.rule, match.event, lease.sid, lease.deadline_ms, seconds=seconds)
+        reply = yield counter.renew(match.rule, match.event, lease, seconds=seconds)
         if reply.verdict == "ADMIT":
             extended = self.admission(match, lease.sid, reply)
             admission.lease, admission.set_cookie = extended.lease, extended.set_cookie

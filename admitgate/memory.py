@@ -68,6 +68,7 @@ class EventMemory:
     marks: Marks = _no_marks
     is_firm: bool = False  # a 404's visit must not look like a loss later
     is_doubtful: bool = True  # visitors may have been unable to show presence through us
+    away_since: float = 0.0  # when Redis was first asked for it in vain
     snapshot: Snapshot | None = None
     snapshot_at: float = 0.0
     would_wait: int = 0
@@ -92,7 +93,18 @@ class EventMemory:
         if heard.last_ms >= self._heard_ms:
             self._heard_ms, self._heard_at = heard.last_ms, sent_at
             self.marks = heard._replace(issued=max(self.marks.issued, heard.issued))
-        self.is_doubtful = False
+        self.is_doubtful, self.away_since = False, 0.0
+
+    def doubt(self, since: float) -> None:
+        """Redis couldn't be asked, by a call that was sent at ``since``."""
+        self.is_doubtful = True
+        self.away_since = min(since, self.away_since or since)
+
+    def away_ms(self) -> int:
+        """For how long Redis couldn't be asked; 0 if this worker is new, -1 if it could."""
+        if not self.is_doubtful:
+            return -1
+        return int((monotonic() - self.away_since) * 1000) if self.away_since else 0
 
     def see(self, snapshot: Snapshot, at: float) -> None:
         """Keep ``snapshot`` unless a later call has already brought another."""
@@ -151,7 +163,7 @@ class Memories:
     def doubt(self) -> None:
         """Redis couldn't be asked: nobody could show presence through this worker."""
         for memory in list(self._events.values()):
-            memory.is_doubtful = True
+            memory.doubt(monotonic())
 
     def _keep(self, event: str) -> None:
         """Last in, last out: a flood of invented events must not push out the one on sale."""

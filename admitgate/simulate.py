@@ -20,7 +20,7 @@ from .embedded import EmbeddedRedis
 from .memory import Snapshot
 from .places import place_in_line
 from .scenario import Scenario
-from .tokens import Ticket
+from .tokens import Lease, Ticket
 from .virtual import Clock, Fleet, Wire
 
 EVENT = "gala"
@@ -306,7 +306,7 @@ class Simulation:
             self._at(self._ends[who], self._end, who)
 
     def _request(self, who: int) -> None:
-        call = counter.renew(self.rule, EVENT, f"{who:016x}", self.leases.deadline_ms[who])
+        call = counter.renew(self.rule, EVENT, Lease(f"{who:016x}", self.leases.deadline_ms[who], 0))
         self._fleet.put(call, lambda reply: self._renewed(who, reply))
 
     def _renewed(self, who: int, reply: Reply) -> None:

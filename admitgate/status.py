@@ -94,7 +94,7 @@ class Status:
             return _json(403, {"state": "no-ticket"}, _no_store)
         try:
             if isinstance(token, Lease):
-                reply = yield counter.renew(match.rule, match.event, token.sid, token.deadline_ms)
+                reply = yield counter.renew(match.rule, match.event, token)
             else:
                 reply = yield counter.check_in(match.rule, match.event, token, is_claim=True)
         except Outage:
@@ -124,7 +124,9 @@ class Status:
         try:
             yield counter.PING
         except Outage as outage:
-            is_ready = self._config.on_outage == "open"
+            is_ready = all(
+                (rule.on_outage or self._config.on_outage) == "open" for rule in self._config.rules
+            )
             return _json(200 if is_ready else 503, {"redis": "away", "detail": outage.reason}, _no_store)
         return _json(200, {"redis": "well"}, _no_store)
 

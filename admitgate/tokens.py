@@ -1,7 +1,8 @@
 """Signed tokens: what a visitor's cookie says, and whether we said it.
 
 A token is a fixed compact text, ``l1.<sid>.<deadline>.<renew at>.<signature>`` for a lease and
-``t1.<sid>.<number>.<joined>.<signature>`` for a ticket, times in ms of event time. The purpose and the
+``t1.<sid>.<number>.<joined>.<signature>`` for a ticket, times in ms of event time; ``o1.`` is a lease that
+was given out in an outage. The purpose and the
 event are in the signature's salt, so a token is good for one event and one purpose only.
 """
 
@@ -18,7 +19,7 @@ from itsdangerous import BadSignature, Signer, want_bytes
 
 from .errors import BadToken
 
-_read = re.compile(r"([lt])1\.([A-Za-z0-9_-]{16})\.([0-9]{1,16})\.([0-9]{1,16})").fullmatch
+_read = re.compile(r"([lto])1\.([A-Za-z0-9_-]{16})\.([0-9]{1,16})\.([0-9]{1,16})").fullmatch
 _is_sid = re.compile(r"[A-Za-z0-9_-]{16}").fullmatch
 _largest = 2**53
 _longest = 160
@@ -27,11 +28,15 @@ _remembered = 8192
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """A hold on a slot until ``deadline_ms``, renewed by a request after ``renew_at_ms`` (0: by the next)."""
+    """A hold on a slot until ``deadline_ms``, renewed by a request after ``renew_at_ms`` (0: by the next).
+
+    One that ``is_unasked`` was given out in an outage, by a gate that opens then; Redis will hear of it.
+    """
 
     sid: str
     deadline_ms: int
     renew_at_ms: int
+    is_unasked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +76,8 @@ class Tokens:
     def write(self, event: str, token: Token) -> str:
         """The signed text of ``token``."""
         if isinstance(token, Lease):
-            purpose, body = "l", f"l1.{token.sid}.{token.deadline_ms}.{token.renew_at_ms}"
+            purpose = "o" if token.is_unasked else "l"
+            body = f"{purpose}1.{token.sid}.{token.deadline_ms}.{token.renew_at_ms}"
         else:
             purpose, body = "t", f"t1.{token.sid}.{token.number}.{token.joined_ms}"
         return self._signer(purpose, event).sign(body).decode()
@@ -99,7 +105,9 @@ class Tokens:
             self._signer(purpose, event).unsign(raw)
         except BadSignature as error:
             raise BadToken("not our signature", raw) from error
-        return (Lease if purpose == "l" else Ticket)(sid, int(first), int(second))
+        if purpose == "t":
+            return Ticket(sid, int(first), int(second))
+        return Lease(sid, int(first), int(second), purpose == "o")
 
     def _signer(self, purpose: str, event: str) -> Signer:
         signer = self._signers.get((purpose, event))

@@ -131,7 +131,7 @@ def verbs(stage: Stage) -> list[Contender]:
     def leaving(size: int) -> list[Any]:
         return [counter.release(room, event_of(room), stage.join(room).sid) for _ in range(size)]
 
-    renewals = [counter.renew(full, event_of(full), lease.sid, lease.deadline_ms) for lease in leases]
+    renewals = [counter.renew(full, event_of(full), lease) for lease in leases]
     arrivals = [counter.check_in(shut, event_of(shut), ticket, is_claim=False) for ticket in stage.ready]
     call = each(stage.counter.call)
     return [

@@ -464,6 +464,38 @@ def test_a_gate_that_opens_tells_the_application(open_site: Opener, wire: Wire) 
     assert site.browser().get(CHECKOUT).headers.getlist("Set-Cookie") == []
 
 
+def test_whom_a_gate_let_in_without_asking_stays_in(open_site: Opener, wire: Wire, clock: Clock) -> None:
+    """Redis adopts the lease of the worker's making: nobody is sent away from their check-out."""
+    site = open_site(redis_url=wire.url, on_outage="open", capacity=1, lease_seconds=60)
+    first = site.fill()
+    wire.cut()
+    second = site.browser()
+    assert [site.is_in(second) for _ in range(2)] == [True, True]
+    wire.mend()
+    clock.forward(10)
+    third = site.browser()
+    assert not site.is_in(third)
+    assert [site.is_in(browser) for browser in (first, second)] == [True, True]
+    for browser in (first, second):
+        assert not site.is_in(third)
+        browser.get(sites.THANKS)
+    clock.forward(10)
+    site.is_in(third)
+    clock.forward(7)
+    assert site.is_in(third)
+
+
+def test_an_invented_event_gets_no_cookie_in_an_outage(open_site: Opener, wire: Wire) -> None:
+    """The application answers 404, and nothing was given out."""
+    site = open_site(redis_url=wire.url, on_outage="open")
+    site.fill()
+    wire.cut()
+    site.shop.view = lambda seen: sites.Said(404)
+    browser = site.browser()
+    assert browser.get(CHECKOUT).status_code == 404
+    assert not browser.tokens()
+
+
 def test_extending_in_an_outage_says_so(open_plain: Opener, wire: Wire) -> None:
     """The application asked for more time and has to know that it didn't get it."""
     site = open_plain(redis_url=wire.url)

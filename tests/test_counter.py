@@ -16,7 +16,7 @@ from admitgate.counter import Call, Counter, Reply
 from admitgate.errors import Outage
 from admitgate.memory import Memories
 from admitgate.rules import Rule
-from admitgate.tokens import Ticket, new_sid
+from admitgate.tokens import Lease, Ticket, new_sid
 
 Hire = Callable[..., Worker]
 
@@ -956,7 +956,7 @@ ticket = Ticket("visitor", 5, 1)
 calls = {
     "join": lambda rule: counter.join(rule, EVENT, new_sid()),
     "check_in": lambda rule: counter.check_in(rule, EVENT, ticket, is_claim=True),
-    "renew": lambda rule: counter.renew(rule, EVENT, "visitor", 2**52),
+    "renew": lambda rule: counter.renew(rule, EVENT, Lease("visitor", 2**52, 0)),
     "release": lambda rule: counter.release(rule, EVENT, new_sid(), 2**52),
     "look": lambda rule: counter.look(rule, EVENT),
 }

@@ -9,7 +9,10 @@ import pytest
 import redis
 from virtual import EVENT, Clock, Worker
 
+from admitgate import counter
+from admitgate.errors import Outage
 from admitgate.rules import Rule
+from admitgate.tokens import Lease
 
 Hire = Callable[..., Worker]
 
@@ -553,7 +556,127 @@ def test_a_new_worker_does_not_make_anybody_wait_where_nobody_waits(hire: Hire, 
     assert hire().join().verdict == "ADMIT"
 
 
+def test_the_time_of_an_outage_is_on_nobodys_account(hire: Hire, clock: Clock) -> None:
+    """Nobody could renew: each lease ends later by as long as Redis was away."""
+    fleet = [hire() for _ in range(3)]
+    (deadline,) = fill(fleet[0])
+    clock.advance(lease - 5)
+    for worker in fleet:
+        worker.look()
+        worker.memories.doubt()
+    clock.advance(40)
+    replies = [worker.join() for worker in fleet]
+    assert {reply.verdict for reply in replies} == {"TICKET"}
+    clock.advance(4)
+    assert fleet[1].renew("inside-000000000", deadline).verdict == "ADMIT"
+
+
+def test_who_does_not_come_back_after_an_outage_loses_the_slot_all_the_same(hire: Hire, clock: Clock) -> None:
+    """The outage's time and no more."""
+    worker = hire()
+    fill(worker)
+    worker.memories.doubt()
+    clock.advance(40)
+    assert worker.join().verdict == "TICKET"
+    clock.advance(lease + grace)
+    assert worker.look().snapshot.in_use == 0
+
+
+def test_a_worker_that_was_cut_off_alone_lengthens_no_lease(hire: Hire, clock: Clock) -> None:
+    """The others went on: what ended, ended, and may have gone to somebody else."""
+    fleet = [hire(), hire()]
+    (deadline,) = fill(fleet[0])
+    fleet[0].memories.doubt()
+    for _ in range(7):
+        clock.advance(10)
+        fleet[1].look()
+    assert fleet[0].renew("inside-000000000", deadline).verdict == "EXPIRED"
+
+
+def test_a_quiet_time_before_an_outage_counts(hire: Hire, clock: Clock) -> None:
+    """Nobody had asked for a minute when Redis went away for a second."""
+    worker = hire()
+    fill(worker)
+    clock.advance(lease)
+    worker.memories.doubt()
+    clock.advance(1)
+    assert worker.join().verdict == "ADMIT"
+
+
+def test_a_new_worker_lengthens_no_lease(hire: Hire, clock: Clock) -> None:
+    """It doesn't know that anybody could have come; nor that anybody couldn't."""
+    fill(hire())
+    clock.advance(lease + 1)
+    assert hire().join().verdict == "ADMIT"
+
+
+def test_an_outage_begins_with_the_first_call_in_vain(
+    hire: Hire, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many follow, and however long the first one waited."""
+    worker = hire()
+    (deadline,) = fill(worker)
+    clock.advance(lease - 1)
+    worker.look()
+    with monkeypatch.context() as patch:
+        patch.setattr(worker._client, "execute_command", lambda *_: clock.advance(1) or explode())
+        for _ in range(20):
+            with pytest.raises(Outage):
+                worker.look()
+            clock.advance(3)
+    assert worker.memory.away_ms() == pytest.approx(20_000 + 60_000, abs=21_000)
+    assert worker.look().now_ms < deadline
+
+
+def explode() -> None:
+    raise redis.ConnectionError("away")
+
+
+def test_what_a_worker_let_in_without_asking_is_adopted_without_a_hold(hire: Hire, clock: Clock) -> None:
+    """Beyond the capacity, and only theirs: who opens in an outage has accepted that."""
+    worker = hire()
+    (deadline,) = fill(worker)
+    lease_of_theirs = Lease("let-in", worker.memory.now_ms() + 30_000, 0, is_unasked=True)
+    reply = worker.call(counter.renew(worker.rule, worker.event, lease_of_theirs))
+    assert reply.verdict == "ADMIT"
+    snapshot = worker.look().snapshot
+    assert (snapshot.in_use, snapshot.hold_left_ms) == (2, 0)
+    worker.release("inside-000000000", deadline)
+    assert worker.join().verdict == "TICKET"
+    worker.release("let-in", reply.value)
+    assert worker.call(counter.renew(worker.rule, worker.event, lease_of_theirs)).verdict == "GONE"
+
+
 # Redis' clock
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_a_step_of_the_clock_is_told(
+    hire: Hire, clock: Clock, caplog: pytest.LogCaptureFixture, hours: int
+) -> None:
+    """Once, by the worker that met it, with how far it stepped."""
+    fleet = [hire(), hire()]
+    fill(fleet[0])
+    clock.step(hours * 3600)
+    clock.advance(1)
+    for worker in (*fleet, *fleet):
+        worker.look()
+    assert [record.getMessage() for record in caplog.records] == [
+        f"the clock of Redis stepped by {hours * 3600} s; event 'gala' goes on by the workers' clocks"
+    ]
+
+
+def test_a_clock_that_is_set_right_by_a_little_is_not_worth_a_line(
+    hire: Hire, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A second now and then is what clocks do."""
+    worker = hire()
+    fill(worker)
+    for seconds in (-1, 1, -2):
+        clock.step(seconds)
+        clock.advance(1)
+        worker.look()
+    assert not caplog.records
 
 
 @pytest.mark.parametrize("hours", [-1, 1])

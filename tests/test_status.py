@@ -295,12 +295,16 @@ def test_a_gate_with_its_redis_is_well(open_site: Opener) -> None:
     assert response.headers["Cache-Control"] == "no-store"
 
 
-@pytest.mark.parametrize(("on_outage", "status"), [("hold", 503), ("open", 200)])
+@pytest.mark.parametrize(
+    ("on_outage", "of_the_rule", "status"),
+    [("hold", None, 503), ("open", None, 200), ("hold", "open", 200), ("open", "hold", 503)],
+)
 def test_a_gate_without_redis_is_well_only_if_it_opens(
-    open_alone: Callable[..., Site], on_outage: str, status: int
+    open_alone: Callable[..., Site], on_outage: str, of_the_rule: str | None, status: int
 ) -> None:
     """A load balancer shall take out a worker that turns everybody away, and no other."""
-    response = open_alone(on_outage=on_outage).browser().get(HEALTH)
+    rules = [{"path": "/events/<event>/checkout", "capacity": 1, "on_outage": of_the_rule}]
+    response = open_alone(on_outage=on_outage, rules=rules).browser().get(HEALTH)
     assert (response.status_code, response.json["redis"]) == (status, "away")
 
 

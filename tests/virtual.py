@@ -24,7 +24,7 @@ from admitgate.counter import Call, Counter, Reply
 from admitgate.decision import PollPolicy
 from admitgate.memory import EventMemory, Memories, Snapshot
 from admitgate.rules import Rule
-from admitgate.tokens import Ticket, new_sid
+from admitgate.tokens import Lease, Ticket, new_sid
 
 EVENT = "gala"
 
@@ -144,7 +144,8 @@ class Worker:
         return self.call(counter.check_in(self.rule, self.event, ticket, is_claim=is_claim))
 
     def renew(self, sid: str, deadline_ms: int, *, seconds: float = 0) -> Reply:
-        return self.call(counter.renew(self.rule, self.event, sid, deadline_ms, seconds=seconds))
+        lease = Lease(sid, deadline_ms, 0)
+        return self.call(counter.renew(self.rule, self.event, lease, seconds=seconds))
 
     def release(self, sid: str, deadline_ms: int = 0, *, forget: bool = False) -> Reply:
         return self.call(counter.release(self.rule, self.event, sid, deadline_ms, forget=forget))

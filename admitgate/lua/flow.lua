@@ -29,7 +29,7 @@ end
 
 local in_use, present = redis.call('ZCARD', LEASES) - 1, redis.call('ZCARD', READY)
 local may_somebody_wait = serving < issued or present > 0 or moved_at > 0 and last < moved_at + grace_ms
-if ARGV[7] == '1' and may_somebody_wait and now - last > grace_ms / 2 then restart_grace() end
+if away_ms >= 0 and may_somebody_wait and silent_ms > grace_ms / 2 then restart_grace() end
 if present ~= redis.call('ZCARD', SEEN) then
   redis.call('DEL', READY, SEEN)   -- one of the two was lost: everybody checks in again
   present = 0

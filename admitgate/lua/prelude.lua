@@ -18,10 +18,11 @@
 --   settings  hash of what an operator changed live; wins over ARGV
 -- ARGV    1 what this worker's monotonic clock expects now to be, ms of event time (0: no idea)
 --         this worker's marks (0: no memory): 2 latest event time  3 highest issued  4 serving  5, 6 gap from, to
---         7 '1' where visitors may have been unable to show presence through this worker
+--         7 ms for which this worker couldn't ask, so that visitors couldn't show presence through it (0: a new worker; -1: it could)
 --         8 capacity  9 lease ms  10 grace ms  11 cold hold ms  12 admit per minute (0: any)  13 max waiting (-1: any)
 --         14 sid ('' for an onlooker, who never creates an event)  15 the event's name as in URLs  16… the verb's own
 -- Returns one text, which a client reads faster than a list: 'verdict value now issued serving gap-from gap-to …'; whole numbers, times in ms.
+--         'verdict!ms' where Redis' clock was found to have stepped by so much, so that the event's was set against it
 -- Atomic, like every script; touches no key but KEYS; runs on Redis 6.2 to 8 and Valkey.
 
 local LINE, LEASES, READY, SEEN, RELEASED, SETTINGS = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
@@ -54,12 +55,18 @@ end
 local redis_ms = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local remembered = math.max(last, mark_last)
 local now = redis_ms + offset
+local stepped = ''
 if now < remembered then
   now = math.max(remembered, expected_ms)                 -- Redis' clock stepped back: ours goes on
 elseif expected_ms > 0 and now > math.max(remembered, expected_ms) + CLOCK_STEP_MS
     and now > (tonumber(line[7]) or 0) + CORRECTION_REST_MS then
   now = math.max(remembered, expected_ms)                 -- it stepped forward
   set('corrected', now)
+end
+if math.abs(redis_ms + offset - now) > CLOCK_STEP_MS then stepped = string.format('!%.0f', redis_ms + offset - now) end
+local silent_ms, away_ms = now - last, tonumber(ARGV[7])
+if remembered > 0 and away_ms > 0 and now > remembered then
+  now = now - math.min(away_ms, now - remembered)         -- an outage: nobody got through, and nobody's time ran out
 end
 if now ~= redis_ms + offset then set('offset', now - redis_ms) end
 
@@ -116,5 +123,5 @@ local function finish(verdict, value, ...)
   if now - kept > EXPIRY_REST_MS or not held[2] then
     for _, key in ipairs(KEYS) do redis.call('PEXPIRE', key, EXPIRY_MS) end
   end
-  return verdict .. string.format(string.rep(' %.0f', 6 + select('#', ...)), value, now, issued, serving, gap_from, gap_to, ...)
+  return verdict .. stepped .. string.format(string.rep(' %.0f', 6 + select('#', ...)), value, now, issued, serving, gap_from, gap_to, ...)
 end

@@ -154,10 +154,10 @@ class Counter:
 
 def pack(call: Call, memory: EventMemory) -> list[Any]:
     """ARGV of a call, as the prelude's contract has it."""
-    rule, marks = call.rule, memory.marks_to_send()
+    rule, expected_ms = call.rule, memory.now_ms()  # first, as a memory that is too old starts over
     return [
-        memory.now_ms(),
-        *marks,
+        expected_ms,
+        *memory.marks_to_send(),
         memory.away_ms(),
         rule.capacity,
         int(rule.lease_seconds * 1000),

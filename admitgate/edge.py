@@ -6,7 +6,7 @@ answer; then ``headers`` says what goes out with the application's own.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Iterable
 
 from .admission import Admission
 from .config import Config
@@ -20,6 +20,7 @@ from .memory import Memories
 from .page import Page
 from .road import Road
 from .rules import OURS, Match
+from .start import StartCheck
 from .status import Status
 from .visit import Answer, Visit
 
@@ -48,18 +49,21 @@ class Edge:
         self._status = Status(config, self._gate, page, self._road, memories)
         client = config.redis_client or connect(config.redis_url or "", config.redis_timeout_seconds)
         self._counter = Counter(client, memories, prefix=config.key_prefix)
+        self._start_check = StartCheck(config)
         self.match = self._gate.match if config.enabled else _no_match
+        self.find = self._gate.find if config.enabled else _no_match
 
     def respond(self, visit: Visit, match: Match) -> Answer | Admission | None:
         """An answer to send as it is; or the application's turn, with an admission or (None) without."""
         if match is OURS:
             return self._run(self._status.answer(visit))
-        steps = self._gate.decide(visit, match)
-        decision = self._run(steps) if isinstance(steps, Generator) else steps
+        decided = self._gate.decide(visit, match)
+        if decided is None:
+            return None
+        decision = decided if isinstance(decided, Admission) else self._run(decided)
         if isinstance(decision, Wait):
             return self._road.waiting(visit, match, decision)
-        if decision is not None:
-            decision.levers = self
+        decision.levers = self
         return decision
 
     def headers(
@@ -116,5 +120,6 @@ class Edge:
                 else:
                     call = steps.send(reply)
         except StopIteration as done:
+            self._start_check.once()
             result: T = done.value
             return result

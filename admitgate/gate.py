@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Generator
+from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
 from typing import TypeVar
@@ -30,11 +31,12 @@ log = logging.getLogger("admitgate")
 
 T = TypeVar("T")
 Steps = Generator[Call, Reply, T]
-Decision = Admission | Wait | None
+Decision = Admission | Wait
 
 _usual_methods = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _observe_log_seconds = 10.0
 _values_most = 20  # cookies of one name that are worth a look
+_shown_most, _shown_longest = 4096, 1000  # Cookie headers remembered, and their characters
 _overrides = ("x-http-method-override", "x-http-method", "x-method-override")
 _gone_statuses = (404, 410)
 
@@ -49,11 +51,12 @@ class Gate:
         self._rules = config.compiled_rules()
         self._exempt_calls = config.exempt_calls
         self.tokens = Tokens(config.keys)
-        self.match = self._rules.match
+        self._shown: dict[tuple[str, str], Token] = {}
+        self.match, self.find = self._rules.match, self._rules.find
         self.of_event = self._rules.of_event
 
-    def decide(self, visit: Visit, match: Match) -> Decision | Steps[Decision]:
-        """Admit (an Admission), Wait, or None: nothing to do with the gate. Or the steps that lead there."""
+    def decide(self, visit: Visit, match: Match) -> Admission | Steps[Decision] | None:
+        """Admit (an Admission), or None: nothing to do with the gate. Or the steps to a decision."""
         if not match.is_gated:
             return self._on_the_way_out(visit, match)
         if self._passes(visit, match.rule):
@@ -63,12 +66,12 @@ class Gate:
             return Admission(match, token)
         return self._steps(visit, match, token)
 
-    def seek(self, visit: Visit, match: Match) -> Steps[Admission | Wait]:
+    def seek(self, visit: Visit, match: Match) -> Steps[Decision]:
         """The same question for a visitor whom the shop sent to the waiting room."""
         return self._steps(visit, match, self.token(visit, match))
 
-    def _steps(self, visit: Visit, match: Match, token: Token | None) -> Steps[Admission | Wait]:
-        decision: Admission | Wait
+    def _steps(self, visit: Visit, match: Match, token: Token | None) -> Steps[Decision]:
+        decision: Decision
         try:
             decision = yield from self._ask(visit, match, token)
         except Outage:
@@ -77,7 +80,7 @@ class Gate:
             return self._observed(match, decision)
         return decision
 
-    def _ask(self, visit: Visit, match: Match, token: Token | None) -> Steps[Admission | Wait]:
+    def _ask(self, visit: Visit, match: Match, token: Token | None) -> Steps[Decision]:
         rule, event = match.rule, match.event
         if isinstance(token, Lease):
             reply = yield counter.renew(rule, event, token)
@@ -98,7 +101,7 @@ class Gate:
             return _wait(visit, Place(event, "prefetch"))
         return (yield from self._join(visit, match))
 
-    def _join(self, visit: Visit, match: Match) -> Steps[Admission | Wait]:
+    def _join(self, visit: Visit, match: Match) -> Steps[Decision]:
         sid = new_sid()
         reply = yield counter.join(match.rule, match.event, sid)
         if reply.verdict == "ADMIT":
@@ -131,7 +134,7 @@ class Gate:
         token = self.token(visit, match)
         return Admission(match, token) if isinstance(token, Lease) else None
 
-    def _without_redis(self, visit: Visit, match: Match, token: Token | None) -> Admission | Wait:
+    def _without_redis(self, visit: Visit, match: Match, token: Token | None) -> Decision:
         """Redis can't be asked: the admitted go on by their signature; for the others the shop chose."""
         memory = self._memories.of(match.event)
         now_ms = memory.now_ms()
@@ -213,20 +216,29 @@ class Gate:
         yield from self.give_back(match, Lease(sid, 0, 0))
 
     def token(self, visit: Visit, match: Match) -> Token | None:
-        """The visitor's token for the event. A bad token of any kind is no token."""
+        """The visitor's token for the event. A bad token of any kind is no token.
+
+        The same visitor's requests mostly show the same cookies: looking for ours in them is remembered.
+        """
+        shown = (match.event, visit.cookies)
+        token = self._shown.get(shown)
+        if token is None:
+            token = self._read(visit, match)
+            if token is not None and len(visit.cookies) <= _shown_longest:
+                if len(self._shown) >= _shown_most:
+                    self._shown.clear()
+                self._shown[shown] = token
+        return token
+
+    def _read(self, visit: Visit, match: Match) -> Token | None:
         for raw in islice(cookie_values(visit.cookies, match.cookie), _values_most):
-            try:
+            with suppress(BadToken):
                 return self.tokens.read(match.event, raw)
-            except BadToken:
-                continue
         return None
 
     def _is_fresh(self, match: Match, lease: Lease) -> bool:
         """True while the lease can be trusted unasked. A worker that never asked doesn't know the time."""
-        if match.rule.verify_every_request:
-            return False
-        memory = self._memories.of(match.event)
-        return 0 < memory.now_ms() < lease.renew_at_ms and not memory.is_released(lease.sid)
+        return not match.rule.verify_every_request and self._memories.of(match.event).trusts(lease)
 
     def admission(
         self, match: Match, sid: str, reply: Reply, *, is_first: bool = False, is_claim: bool = False

@@ -14,6 +14,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from .tokens import Lease
+
 _events_most = 4096
 _released_most = 10_000
 _half_a_key_expiry = 12 * 3600.0
@@ -79,14 +81,22 @@ class EventMemory:
     _released: set[str] = field(default_factory=set)
 
     def now_ms(self) -> int:
-        """Redis' time now, as far as this worker can tell; 0 if it never asked.
+        """Redis' time now, as far as this worker can tell; 0 if it never asked, or not for half a day.
 
         Counted from the moment the call was *sent*: so it errs towards late, and a token is refused a
         little early rather than accepted after its slot went to somebody else.
         """
         if not self._heard_ms:
             return 0
-        return self._heard_ms + int((monotonic() - self._heard_at) * 1000)
+        elapsed = monotonic() - self._heard_at
+        if elapsed > _half_a_key_expiry:
+            self._start_over()
+            return 0
+        return self._heard_ms + int(elapsed * 1000)
+
+    def trusts(self, lease: Lease) -> bool:
+        """True while the lease can be trusted unasked. A worker that never asked doesn't know the time."""
+        return 0 < self.now_ms() < lease.renew_at_ms and lease.sid not in self._released
 
     def hear(self, heard: Marks, sent_at: float) -> None:
         """Take in the head of a reply to a call that was sent at ``sent_at``."""
@@ -127,6 +137,12 @@ class EventMemory:
         """The marks, once it is certain that the event exists."""
         return self.marks if self.is_firm else _no_marks
 
+    def _start_over(self) -> None:
+        """A quiet event's keys expire: what is remembered of it would look like a loss."""
+        self.marks, self.is_firm, self.snapshot = _no_marks, False, None
+        self._heard_ms = 0
+        self._released.clear()
+
     def forget_lease(self, sid: str) -> None:
         """From now on this worker doesn't take the sid's lease on its signature alone."""
         if len(self._released) >= _released_most:
@@ -146,9 +162,9 @@ class Memories:
         self._events: OrderedDict[str, EventMemory] = OrderedDict()
 
     def of(self, event: str) -> EventMemory:
-        """The memory of ``event``; a blank one if it isn't known or was quiet for half a day."""
+        """The memory of ``event``; a blank one if it isn't known."""
         memory = self._events.get(event)
-        if memory is None or (memory._heard_at and monotonic() - memory._heard_at > _half_a_key_expiry):
+        if memory is None:
             memory = self._events[event] = EventMemory()
             while len(self._events) > _events_most:
                 self._drop_oldest()

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 from .admission import Admission
 from .config import Config
 from .edge import Edge
+from .rules import Match, remembered
 from .visit import Answer, Visit, cgi_header
 
 if TYPE_CHECKING:
@@ -41,12 +42,11 @@ class AdmitGate:
     def __init__(self, application: WSGIApplication, config: Config | None = None, **options: Any) -> None:
         self._application = application
         self._edge = Edge(config or Config.from_options(options))
-        self._match = self._edge.match
+        self._match = remembered(self._find)  # by the path as it comes: most need no decoding
         self._proxies = self._edge.config.trusted_proxies
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        path = environ.get("PATH_INFO", "")
-        match = self._match(path if path.isascii() else path_of(environ))
+        match = self._match(environ.get("PATH_INFO", ""))
         if match is None:
             return self._application(environ, start_response)
         visit = visit_of(environ, self._proxies)
@@ -65,17 +65,23 @@ class AdmitGate:
         """
         self._edge.release_sid(event, sid)
 
+    def _find(self, raw: str) -> Match | None:
+        return self._edge.find(_as_text(raw))
+
     def _let_in(
         self, environ: WSGIEnvironment, start_response: StartResponse, visit: Visit, admission: Admission
     ) -> Iterable[bytes]:
         environ["admitgate"] = admission
+        edge = self._edge
 
         def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
-            outgoing = self._edge.headers(visit, admission, int(status[:3]), headers)
-            return start_response(status, outgoing, *((exc_info,) if exc_info else ()))
+            outgoing = edge.headers(visit, admission, int(status[:3]), headers)
+            return (
+                start_response(status, outgoing, exc_info) if exc_info else start_response(status, outgoing)
+            )
 
         if admission.is_first:
-            return _FirstVisit(start, lambda: self._edge.give_up(admission)).run(self._application, environ)
+            return _FirstVisit(start, lambda: edge.give_up(admission)).run(self._application, environ)
         return self._application(environ, start)
 
 
@@ -154,16 +160,17 @@ def _as_text(raw: str) -> str:
 
 def visit_of(environ: WSGIEnvironment, trusted_proxies: int = 0) -> Visit:
     """The Visit of a WSGI environ."""
+    get = environ.get
     is_secure = environ["wsgi.url_scheme"] == "https" or (
         trusted_proxies > 0 and _was_secure(environ, trusted_proxies)
     )
     return Visit(  # by place: names would take as long as finding the token does
         environ["REQUEST_METHOD"],
         path_of(environ),
-        _as_text(environ.get("SCRIPT_NAME", "")),
-        environ.get("QUERY_STRING", ""),
+        _as_text(get("SCRIPT_NAME") or ""),
+        get("QUERY_STRING") or "",
         is_secure,
-        environ.get("HTTP_COOKIE", ""),
+        get("HTTP_COOKIE") or "",
         cgi_header(environ),
         environ,
     )

@@ -195,6 +195,11 @@ class _Answers(dict[str, Match | None]):
         return match
 
 
+def remembered(find: Callable[[str], Match | None]) -> Callable[[str], Match | None]:
+    """``find``, which is asked only once for what many requests have in common."""
+    return _Answers(find).__getitem__
+
+
 class Rules:
     """The rules in order; the first that matches wins. Answers are remembered, within bounds."""
 
@@ -216,11 +221,9 @@ class Rules:
             {_prefix(path) for rule in self._rules for path in (rule.path, rule.release_on) if path}
         )
         self._events = [(rule, _template_pattern(rule.template())) for rule in self._rules]
-        self._known = _Answers(self._find)
-        self._by_event = _Answers(self._find_event)
-        self.match = self._known.__getitem__
-        """The match of a path relative to the application's root; OURS below the mount; None: it passes."""
-        self.of_event = self._by_event.__getitem__
+        self.match = remembered(self.find)
+        """What ``find`` finds."""
+        self.of_event = remembered(self._find_event)
         """The first rule that has such an event: for the requests that name an event and not a path."""
 
     def _find_event(self, event: str) -> Match | None:
@@ -231,7 +234,8 @@ class Rules:
                 return self._match(rule, event, True, False)
         return None
 
-    def _find(self, path: str) -> Match | None:
+    def find(self, path: str) -> Match | None:
+        """The match of a path relative to the application's root; OURS below the mount; None: it passes."""
         if path.startswith(self._mount):
             return OURS
         plain = path if _plain_path(path) else canonical(path)

@@ -13,7 +13,11 @@ import sites
 from sites import CHECK_IN, CHECKOUT, HOME, JSON, LEAVE, THANKS, Clock, Opener, Said, Seen
 from werkzeug.test import TestResponse
 
-from admitgate import AdmitGate, Rule
+from admitgate import AdmitGate, Config, Rule
+from admitgate.gate import Gate
+from admitgate.memory import Memories
+from admitgate.tokens import Lease
+from admitgate.visit import Visit
 
 clock, open_site = sites.clock, sites.open_site
 
@@ -646,6 +650,41 @@ def test_a_refused_form_does_not_take_a_step_ahead(open_site: Opener, clock: Clo
 
 
 # --- cookies
+
+
+@pytest.fixture
+def gate() -> Gate:
+    """The story alone, which asks nobody."""
+    rules = [Rule("/events/<event>/checkout", capacity=1)]
+    config = Config.from_options({"rules": rules, "secret_key": "x" * 40, "redis_url": "redis://nowhere"})
+    return Gate(config, Memories())
+
+
+def test_cookies_that_were_read_for_one_event_are_not_taken_for_another(gate: Gate) -> None:
+    """A visitor's requests show the same header: what was found in it is remembered, for each event."""
+    gala, opera = gate.match("/events/gala/checkout"), gate.match("/events/opera/checkout")
+    lease = Lease("s" * 16, 2**50, 2**50)
+    header = "; ".join(f"{match.cookie}={gate.tokens.write('gala', lease)}" for match in (gala, opera))
+    for _ in range(2):
+        assert gate.token(visit_with(header), gala) == lease
+        assert gate.token(visit_with(header), opera) is None
+
+
+def test_the_cookies_that_are_remembered_are_bounded(gate: Gate) -> None:
+    """In number and in length; and those without a token of ours push nothing out."""
+    gala = gate.match("/events/gala/checkout")
+    ours = f"{gala.cookie}={gate.tokens.write('gala', Lease('s' * 16, 2**50, 2**50))}"
+    for number in range(5000):
+        assert gate.token(visit_with(f"theirs={number}; {ours}"), gala)
+    assert 0 < len(gate._shown) <= 4096
+    before = dict(gate._shown)
+    assert gate.token(visit_with(f"theirs={'x' * 1000}; {ours}"), gala)
+    assert gate.token(visit_with(f"theirs=1; {ours}x"), gala) is None
+    assert gate._shown == before
+
+
+def visit_with(cookies: str) -> Visit:
+    return Visit("GET", "/", "", "", False, cookies, lambda name: "")
 
 
 def set_cookies(response: TestResponse) -> list[str]:

@@ -19,7 +19,7 @@ CORE = {
     "errors": "",
     "visit": "",
     "decision": "",
-    "memory": "",
+    "memory": "tokens",
     "rules": "werkzeug",
     "tokens": "itsdangerous errors",
     "config": "address decision errors rules",
@@ -28,6 +28,12 @@ CORE = {
     "hurry": "redis memory",
     "connections": "redis hurry memory",
     "connection": "redis connections errors hurry memory topology",
+    "facts": "",
+    "findings": "",
+    "replication": "facts findings",
+    "diagnosis": "facts findings replication",
+    "weakness": "config findings",
+    "start": "config diagnosis looking",
     "topology": "redis address connection connections errors hurry memory",
     "counter": "connection errors memory rules tokens",
     "admission": "rules tokens",
@@ -60,7 +66,7 @@ def test_the_core_imports_what_its_table_says(module: str) -> None:
 def test_redis_is_known_to_its_own_modules_only() -> None:
     """Everybody else is told Outage."""
     knowing = {path.stem for path in PACKAGE.rglob("*.py") if "redis" in imported(path)}
-    assert knowing == {"hurry", "connections", "connection", "topology"}
+    assert knowing == {"hurry", "connections", "connection", "topology", "looking"}
 
 
 def test_a_framework_is_known_to_its_own_edge_only() -> None:
@@ -82,6 +88,7 @@ def test_no_clock_but_redis_and_the_monotonic_one() -> None:
     [
         pytest.param("import admitgate", {"django", "flask", "playwright", "click"}, id="the package"),
         pytest.param("import admitgate.edge", {"admitgate.topology"}, id="one Redis"),
+        pytest.param("import admitgate.edge", {"admitgate.looking", "admitgate.diagnosis"}, id="no doctor"),
         pytest.param("import admitgate.flask", {"django"}, id="the Flask edge"),
         pytest.param("import admitgate.django", {"flask"}, id="the Django edge"),
     ],

@@ -133,6 +133,27 @@ def publish(*, settings: str | None, **options: Any) -> None:
     sys.exit(status)
 
 
+@main.command()
+@click.option("--settings", metavar="MODULE", help="The settings; ADMITGATE_SETTINGS by default.")
+@click.option("--url", metavar="URL", help="A gated page: look at the site from outside, too.")
+@click.option("--json", "is_json", is_flag=True, help="Write the findings to standard output as JSON.")
+@click.option("--strict", "is_strict", is_flag=True, help="Let warnings count as errors do.")
+def doctor(*, settings: str | None, **options: Any) -> None:
+    """Say what is wrong with the Redis, the settings and the site, each with its cure.
+
+    The settings are the shop's. The exit status is 0 where nothing is wrong, or only worth a warning; 1 where
+    there is an error; and 2 where it can't start.
+    """
+    from .doctor import examination as consultation
+
+    sys.path.insert(0, os.getcwd())  # the settings are looked for here too, as gunicorn does
+    try:
+        status = consultation.doctor(settings, **options)
+    except AdmitgateError as error:
+        raise _CannotStart(str(error)) from error
+    sys.exit(status)
+
+
 class _CannotStart(click.ClickException):
     """For whoever starts it again by itself: that won't help."""
 

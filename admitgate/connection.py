@@ -37,6 +37,8 @@ _states_of_redis = (
     "LOADING",
     "MASTERDOWN",
     "CLUSTERDOWN",
+    "can't run this command",  # by the ACL
+    "Unknown Redis command",  # renamed away
 )
 _well = (NoScriptError, AskError)  # it only has to be told the script, or names another node (MOVED, ASK)
 

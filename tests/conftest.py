@@ -12,12 +12,19 @@ import redis
 
 from admitgate.embedded import EmbeddedRedis
 from admitgate.errors import AdmitgateError
+from admitgate.start import StartCheck
 
 
 @pytest.fixture(autouse=True)
 def _own_settings_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """A developer's shell may name a real Redis; no test may ever reach it."""
     monkeypatch.delenv("ADMITGATE_REDIS_URL", raising=False)
+
+
+@pytest.fixture(autouse=True)
+def _no_look_at_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its thread would ask Redis while a test counts the calls. ``test_start.py`` is about it."""
+    monkeypatch.setattr(StartCheck, "once", lambda self: None)
 
 
 def missing(what: str, *, cure: str) -> None:

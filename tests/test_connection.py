@@ -30,10 +30,13 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.sentinel import MasterNotFoundError
 from sites import CHECK_IN, CHECKOUT, STATUS, Clock, Opener
 
-from admitgate import connection
+from admitgate import Rule, connection
 from admitgate.connection import Breaker, connect
+from admitgate.counter import Counter, join
 from admitgate.embedded import EmbeddedRedis
 from admitgate.errors import Outage
+from admitgate.memory import Memories
+from admitgate.tokens import new_sid
 
 clock, open_site, open_plain = sites.clock, sites.open_site, sites.open_plain
 
@@ -239,6 +242,22 @@ def test_changes_of_state_are_logged_and_calls_are_not(
         ("WARNING", "outage over"),
     ]
     assert "after 60.0 s" in caplog.records[1].getMessage()
+
+
+def test_a_command_that_redis_forbids_is_everybodys_outage(
+    redis_url: str, redis_client: redis.Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An ACL bars a command in the middle of a script: asking for each visitor again would tell nothing new."""
+    redis_client.acl_setuser("barred", enabled=True, nopass=True, keys="*", commands=["+@all", "-hset"])
+    try:
+        counter = Counter(connect(f"{redis_url}?username=barred&password=x", 5), Memories())
+        for _ in range(3):
+            with pytest.raises(Outage):
+                counter.call(join(Rule("/<event>", capacity=1), "gala", new_sid()))
+        assert counter._breaker.is_open
+        assert len(caplog.records) == 1
+    finally:
+        redis_client.acl_deluser("barred")
 
 
 # --- the client

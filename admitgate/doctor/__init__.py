@@ -1,0 +1,1 @@
+"""``admitgate doctor``: from the settings and a look at every server to sentences with their cures."""

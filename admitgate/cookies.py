@@ -20,7 +20,7 @@ def set_cookie(config: Config, visit: Visit, match: Match, value: str | None) ->
     The cookie lives longer than a lease does: what it still says is Redis' to judge, and a place must
     survive a closed browser.
     """
-    secure = visit.is_secure if config.cookie_secure is None else config.cookie_secure
+    secure = visit.is_secure() if config.cookie_secure is None else config.cookie_secure
     max_age = max(_a_day, int(match.rule.lease_seconds)) if value else 0
     attributes = _attributes(max_age, visit.root, config.cookie_domain, secure, config.cookie_samesite)
     return f"{match.cookie}={value or ''}{attributes}"

@@ -161,15 +161,12 @@ def _as_text(raw: str) -> str:
 def visit_of(environ: WSGIEnvironment, trusted_proxies: int = 0) -> Visit:
     """The Visit of a WSGI environ."""
     get = environ.get
-    is_secure = environ["wsgi.url_scheme"] == "https" or (
-        trusted_proxies > 0 and _was_secure(environ, trusted_proxies)
-    )
     return Visit(  # by place: names would take as long as finding the token does
         environ["REQUEST_METHOD"],
         path_of(environ),
         _as_text(get("SCRIPT_NAME") or ""),
         get("QUERY_STRING") or "",
-        is_secure,
+        lambda: environ["wsgi.url_scheme"] == "https" or _was_secure(environ, trusted_proxies),
         get("HTTP_COOKIE") or "",
         cgi_header(environ),
         environ,
@@ -179,4 +176,4 @@ def visit_of(environ: WSGIEnvironment, trusted_proxies: int = 0) -> Visit:
 def _was_secure(environ: WSGIEnvironment, trusted_proxies: int) -> bool:
     """What the outermost trusted proxy says of its client's scheme; what is further left is hearsay."""
     schemes = [scheme.strip().lower() for scheme in environ.get("HTTP_X_FORWARDED_PROTO", "").split(",")]
-    return len(schemes) >= trusted_proxies and schemes[-trusted_proxies] == "https"
+    return 0 < trusted_proxies <= len(schemes) and schemes[-trusted_proxies] == "https"

@@ -13,7 +13,8 @@ class Visit:
 
     ``path`` is relative to ``root`` (WSGI's SCRIPT_NAME) and percent-decoded once, as the application will
     see it.
-    ``header`` takes a lower-case name and gives the value, or the empty string.
+    ``header`` takes a lower-case name and gives the value, or the empty string; ``is_secure`` is true for https.
+    Both are asked only where it matters: most requests need neither.
     ``request`` is the framework's own object, for the callables in the settings.
     """
 
@@ -21,7 +22,7 @@ class Visit:
     path: str
     root: str
     query: str
-    is_secure: bool
+    is_secure: Callable[[], bool]
     cookies: str
     header: Callable[[str], str]
     request: Any = None

@@ -247,7 +247,7 @@ def test_changes_of_state_are_logged_and_calls_are_not(
 def test_a_command_that_redis_forbids_is_everybodys_outage(
     redis_url: str, redis_client: redis.Redis, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """An ACL bars a command in the middle of a script: asking for each visitor again would tell nothing new."""
+    """An ACL bars a command in the middle of a script: asking again for each visitor tells nothing new."""
     redis_client.acl_setuser("barred", enabled=True, nopass=True, keys="*", commands=["+@all", "-hset"])
     try:
         counter = Counter(connect(f"{redis_url}?username=barred&password=x", 5), Memories())

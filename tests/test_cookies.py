@@ -52,7 +52,7 @@ def set_by(
     """A Set-Cookie header."""
     rule = Rule("/checkout", capacity=1, lease_seconds=lease_seconds)
     config = Config.from_options({"rules": [rule], "secret_key": "k", "redis_url": "redis://x", **options})
-    visit = Visit("GET", "/checkout", root, "", is_secure, "", lambda name: "")
+    visit = Visit("GET", "/checkout", root, "", lambda: is_secure, "", lambda name: "")
     return set_cookie(config, visit, Match(rule, "checkout", "gate", True, False), value)
 
 

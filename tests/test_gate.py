@@ -684,7 +684,7 @@ def test_the_cookies_that_are_remembered_are_bounded(gate: Gate) -> None:
 
 
 def visit_with(cookies: str) -> Visit:
-    return Visit("GET", "/", "", "", False, cookies, lambda name: "")
+    return Visit("GET", "/", "", "", bool, cookies, lambda name: "")
 
 
 def set_cookies(response: TestResponse) -> list[str]:

@@ -91,6 +91,10 @@ class Client(redis.Redis):
             return self._connections.ask(words)
         return super().execute_command(*words, **options)  # type: ignore[no-untyped-call]
 
+    def ask_packed(self, packed: bytes, key: str) -> Any:
+        """The answer to a script's call that is in Redis' wire format already."""
+        return self._connections.ask(packed)
+
 
 def _is_of_one_event(error: BaseException) -> bool:
     """True where Redis is well and a script stumbled over what somebody else wrote to an event's keys.
@@ -181,3 +185,13 @@ def evaluate(client: Any, source: str, digest: str, keys: list[str], args: list[
         return client.execute_command("EVALSHA", digest, len(keys), *keys, *args)
     except NoScriptError:
         return client.execute_command("EVAL", source, len(keys), *keys, *args)
+
+
+def evaluate_packed(
+    client: Any, packed: bytes, source: str, keys: list[str], args: Callable[[], list[Any]]
+) -> Any:
+    """The same through a client of ours, which takes the call in one piece."""
+    try:
+        return client.ask_packed(packed, keys[0])
+    except NoScriptError:
+        return client.execute_command("EVAL", source, len(keys), *keys, *args())

@@ -18,6 +18,8 @@ from .memory import monotonic
 
 connections_most = 64
 
+Command = bytes | Sequence[Any]  # a script's call, packed by us; or words, packed and understood by redis-py
+
 
 class Connections:
     """Connections to one Redis, lent for a call each; whichever came back last goes out first.
@@ -31,12 +33,12 @@ class Connections:
         self._make, self._seconds, self._most = make, seconds, most
         self._start_over()
 
-    def ask(self, words: Sequence[Any], *, is_redirected: bool = False) -> Any:
+    def ask(self, command: Command, *, is_redirected: bool = False) -> Any:
         """One command and its answer. A cluster's node takes a redirected one only if told so before."""
         until = monotonic() + self._seconds
         connection = self.lend(until)
         try:
-            return _ask(connection, words, until, is_redirected)
+            return _ask(connection, command, until, is_redirected)
         except (ConnectionLost, TimeRanOut):
             self._close_idle()
             raise
@@ -91,7 +93,7 @@ class Connections:
         return connection
 
 
-def _ask(connection: Any, words: Sequence[Any], until: float, is_redirected: bool) -> Any:
+def _ask(connection: Any, command: Command, until: float, is_redirected: bool) -> Any:
     """The answer to one command, asked again where an old connection turns out to be closed or astray.
 
     That is what a restarted Redis, a proxy's patience and a fail-over leave behind, and a script of ours may
@@ -99,7 +101,7 @@ def _ask(connection: Any, words: Sequence[Any], until: float, is_redirected: boo
     """
     is_old = connection._sock is not None
     try:
-        return _answer(connection, words, until, is_redirected)
+        return _answer(connection, command, until, is_redirected)
     except ConnectionLost:
         if not is_old:
             raise
@@ -109,10 +111,10 @@ def _ask(connection: Any, words: Sequence[Any], until: float, is_redirected: boo
         connection.disconnect()  # a master of before: a new connection is led to today's
         if not is_old:
             raise
-    return _answer(connection, words, until, is_redirected)
+    return _answer(connection, command, until, is_redirected)
 
 
-def _answer(connection: Any, words: Sequence[Any], until: float, is_redirected: bool) -> Any:
+def _answer(connection: Any, command: Command, until: float, is_redirected: bool) -> Any:
     """redis-py's Sentinel connection looks for the master in ``connect`` only, not when it is first sent to;
     and unless told to disconnect, it leaves an answer that came too late to the next caller.
     """
@@ -120,17 +122,10 @@ def _answer(connection: Any, words: Sequence[Any], until: float, is_redirected: 
     if connection._sock is None:
         connection.connect()
     connection._sock.until = until
-    if words[0] == "EVALSHA" and not is_redirected:
-        return exchange(connection, _packed(words))
     if is_redirected:
         connection.send_command("ASKING", check_health=False)
         connection.read_response(disconnect_on_error=True)
-    connection.send_command(*words, check_health=False)
+    if isinstance(command, bytes):
+        return exchange(connection, command)
+    connection.send_command(*command, check_health=False)
     return connection.read_response(disconnect_on_error=True)
-
-
-def _packed(words: Sequence[Any]) -> bytes:
-    """Redis' wire format. The words of an EVALSHA are ASCII, so a text is as long as its bytes."""
-    texts = map(str, words)
-    text = "".join([f"*{len(words)}\r\n", *[f"${len(text)}\r\n{text}\r\n" for text in texts]])
-    return text.encode("ascii")

@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
-from .connection import Breaker, evaluate
+from .connection import Breaker, evaluate, evaluate_packed
 from .errors import Outage
 from .memory import EventMemory, Marks, Memories, Snapshot, monotonic
 from .rules import Rule, event_slug
 from .tokens import Lease, Ticket
+from .wire import evalsha
 
 log = logging.getLogger("admitgate")
 
@@ -31,6 +32,7 @@ _parts = {
 }
 _names = ("line", "leases", "ready", "ready:seen", "released", "settings")
 _remembered = 10_000
+_no_format = (None, b"")
 _numbers = 14  # in a reply with a snapshot, behind the verdict; what follows is the operator's message
 
 # A verdict that shows that the event is more than a first visit which may yet turn out to be a 404.
@@ -45,7 +47,7 @@ class Call:
     rule: Rule
     event: str
     sid: str = ""
-    args: tuple[int | str, ...] = ()
+    args: tuple[int, ...] = ()
 
 
 PING = Call("ping", Rule("/", capacity=0), "")  # a sign of life; touches no event
@@ -119,22 +121,40 @@ class Counter:
         }
         self._breaker = breaker or Breaker(on_open=memories.doubt)
         self._keys: dict[str, list[str]] = {}
+        self._formats: dict[tuple[str, str], tuple[Rule | None, bytes]] = {}
+        self._takes_packed = hasattr(client, "ask_packed")
 
     def call(self, call: Call) -> Reply:
         """One round trip. What the reply tells of the event is remembered before it is returned."""
         if call is PING:
             return self._ping()
         memory = self._memories.of(call.event)
-        source, digest = self._scripts[call.verb]
-        args = pack(call, memory)
         sent_at = monotonic()
         try:
             with self._breaker:
-                raw = evaluate(self._client, source, digest, self.keys(call.event), args)
+                raw = self._ask(call, memory)
         except Outage:
             memory.doubt(sent_at)  # this event at least: a cluster's other nodes may be well
             raise
         return unpack(raw, call, memory, sent_at)
+
+    def _ask(self, call: Call, memory: EventMemory) -> Any:
+        source, digest = self._scripts[call.verb]
+        keys = self.keys(call.event)
+        if self._takes_packed:
+            packed = self._packed(call, memory, digest, keys)
+            return evaluate_packed(self._client, packed, source, keys, lambda: pack(call, memory))
+        return evaluate(self._client, source, digest, keys, pack(call, memory))
+
+    def _packed(self, call: Call, memory: EventMemory, digest: str, keys: list[str]) -> bytes:
+        rule, format_ = self._formats.get((call.verb, call.event), _no_format)
+        if rule is not call.rule:
+            format_ = evalsha(digest, keys, fixed(call.rule), event_slug(call.event), len(call.args))
+            if len(self._formats) >= _remembered:
+                self._formats.clear()
+            self._formats[call.verb, call.event] = call.rule, format_
+        sid = call.sid.encode("ascii")
+        return format_ % (*changing(memory), len(sid), sid, *call.args)
 
     def _ping(self) -> Reply:
         with self._breaker:
@@ -154,21 +174,25 @@ class Counter:
 
 def pack(call: Call, memory: EventMemory) -> list[Any]:
     """ARGV of a call, as the prelude's contract has it."""
-    rule, expected_ms = call.rule, memory.now_ms()  # first, as a memory that is too old starts over
-    return [
-        expected_ms,
-        *memory.marks_to_send(),
-        memory.away_ms(),
+    return [*changing(memory), *fixed(call.rule), call.sid, event_slug(call.event), *call.args]
+
+
+def changing(memory: EventMemory) -> tuple[int, ...]:
+    """What a worker knows of an event by now."""
+    expected_ms = memory.now_ms()  # first, as a memory that is too old starts over
+    return expected_ms, *memory.marks_to_send(), memory.away_ms()
+
+
+def fixed(rule: Rule) -> tuple[Any, ...]:
+    """What the settings say."""
+    return (
         rule.capacity,
         int(rule.lease_seconds * 1000),
         int(rule.grace_seconds * 1000),
         int(rule.cold_hold_seconds * 1000),
         rule.admit_per_minute or 0,
         -1 if rule.max_waiting is None else rule.max_waiting,
-        call.sid,
-        event_slug(call.event),
-        *call.args,
-    ]
+    )
 
 
 def unpack(raw: Any, call: Call, memory: EventMemory, sent_at: float) -> Reply:

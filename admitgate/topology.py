@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -21,7 +21,7 @@ from redis.sentinel import MasterNotFoundError, Sentinel, SentinelConnectionPool
 
 from .address import Address, read
 from .connection import Breaker, Client, patience
-from .connections import Connections
+from .connections import Command, Connections
 from .errors import Outage
 from .hurry import hurried
 from .memory import monotonic
@@ -93,11 +93,11 @@ class _Node:
         self.breaker = Breaker(what=f"Redis node {host}:{port}")
         self._connections = Connections(partial(make, host=host, port=port), seconds=seconds)
 
-    def ask(self, words: Sequence[Any], *, is_redirected: bool = False) -> Any:
+    def ask(self, command: Command, *, is_redirected: bool = False) -> Any:
         """One command and its answer. Raises Outage, or names another node (MOVED, ASK)."""
         with self.breaker:
             try:
-                return self._connections.ask(words, is_redirected=is_redirected)
+                return self._connections.ask(command, is_redirected=is_redirected)
             except ResponseError as error:
                 word, _, rest = str(error).partition(" ")
                 if word in _told:
@@ -134,6 +134,10 @@ class Cluster(redis.Redis):
         understand = self.response_callbacks.get(words[0])  # type: ignore[no-untyped-call]
         return understand(answer, **options) if understand else answer
 
+    def ask_packed(self, packed: bytes, key: str) -> Any:
+        """The answer to a script's call that is in Redis' wire format already."""
+        return self._ask(key, packed)
+
     def scan_iter(
         self, match: Any = None, count: Any = None, _type: Any = None, **options: Any
     ) -> Iterator[Any]:
@@ -151,13 +155,13 @@ class Cluster(redis.Redis):
                 yield from keys
                 cursor = int(told)
 
-    def _ask(self, key: str | bytes, words: Sequence[Any]) -> Any:
+    def _ask(self, key: str | bytes, command: Command) -> Any:
         """Ask the node that has the key, wherever it has moved to."""
         slot = key_slot(key if isinstance(key, bytes) else key.encode())
         node, is_redirected = self._owner(slot), False
         for _ in range(_hops_most):
             try:
-                return node.ask(words, is_redirected=is_redirected)
+                return node.ask(command, is_redirected=is_redirected)
             except MovedError as moved:  # for good
                 node, is_redirected = self._node(moved.host or node.host, moved.port), False
                 self._owners[slot] = node

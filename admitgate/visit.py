@@ -13,8 +13,8 @@ class Visit:
 
     ``path`` is relative to ``root`` (WSGI's SCRIPT_NAME) and percent-decoded once, as the application will
     see it.
-    ``header`` takes a lower-case name and gives the value, or the empty string; ``is_secure`` is true for https.
-    Both are asked only where it matters: most requests need neither.
+    ``header`` takes a lower-case name and gives the value, or the empty string; ``is_secure`` is true for
+    https. Both are asked only where it matters: most requests need neither.
     ``request`` is the framework's own object, for the callables in the settings.
     """
 

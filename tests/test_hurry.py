@@ -19,6 +19,7 @@ from admitgate import hurry
 from admitgate.connection import connect
 from admitgate.connections import Connections
 from admitgate.hurry import HurriedSocket, hurried
+from admitgate.wire import evalsha
 
 Pieces = list[bytes]
 
@@ -164,7 +165,7 @@ def test_whoever_is_interrupted_leaves_no_answer_behind(
     with monkeypatch.context() as patch:
         patch.setattr(hurry, "_is_cut_short", interrupt)
         with pytest.raises(SystemExit):
-            client.execute_command("EVALSHA", digest, 0, "nobody's")
+            client.ask_packed(evalsha(digest, [], [], "", 0) % (*range(7), 1, b"x"), "")
     assert client.execute_command("EVALSHA", digest, 0, "after") == b"after"
 
 

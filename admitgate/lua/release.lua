@@ -1,6 +1,6 @@
--- release(sid, 16 the token's deadline or 0, 17 '1' to forget): a slot or a place in line given back. -> RELEASED | FORGOTTEN
+-- release(sid, 16 the token's deadline or 0, 17 1 to forget): a slot or a place in line given back. -> RELEASED | FORGOTTEN
 -- To forget: the application answered 404, so an event that nothing else is known of leaves no keys.
-local token_deadline, is_forgetting = tonumber(ARGV[16]), ARGV[17] == '1'
+local token_deadline, is_forgetting = tonumber(ARGV[16]), tonumber(ARGV[17]) == 1
 local dropped = redis.call('ZREM', LEASES, sid)
 in_use = in_use - dropped
 present = present - redis.call('ZREM', READY, sid)

@@ -122,7 +122,7 @@ class Breaker:
         self,
         *,
         pause_least: float = 0.25,
-        pause_most: float = 5.0,
+        pause_most: float = 2.0,
         on_open: Callable[[], None] = lambda: None,
         what: str = "Redis",
     ) -> None:

@@ -33,10 +33,11 @@ _parts = {
 _names = ("line", "leases", "ready", "ready:seen", "released", "settings")
 _remembered = 10_000
 _no_format = (None, b"")
-_numbers = 14  # in a reply with a snapshot, behind the verdict; what follows is the operator's message
+_shut = ("", "paused", "closed", "opens")
+_numbers = 16  # in a reply with a snapshot, behind the verdict; what follows is the operator's message
 
 # A verdict that shows that the event is more than a first visit which may yet turn out to be a 404.
-_firm = frozenset({"TICKET", "FULL", "READY", "WAIT", "GONE", "RELEASED"})
+_firm = frozenset({"TICKET", "FULL", "CLOSED", "READY", "WAIT", "GONE", "RELEASED"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +65,12 @@ class Reply:
 
 
 def join(rule: Rule, event: str, sid: str) -> Call:
-    """A newcomer: ADMIT (value: the lease's deadline), TICKET (its number) or FULL."""
+    """A newcomer: ADMIT (value: the lease's deadline), TICKET (its number), FULL or CLOSED."""
     return Call("join", rule, event, sid)
 
 
 def check_in(rule: Rule, event: str, ticket: Ticket, *, is_claim: bool) -> Call:
-    """An invited visitor is here: ADMIT (deadline), READY (rank from 0), WAIT (not invited yet) or GONE.
+    """An invited visitor is here: ADMIT (deadline), READY (rank from 0), WAIT (not invited), GONE or CLOSED.
 
     A claim is a short lease, for a page that still has to make the request which makes it a full one.
     """
@@ -228,7 +229,7 @@ def unpack(raw: Any, call: Call, memory: EventMemory, sent_at: float) -> Reply:
 
 
 def _snapshot(heard: Marks, numbers: list[int], message: str) -> Snapshot:
-    present, in_use, capacity, waiting, rate, hold_left, step, poll = numbers
+    present, in_use, capacity, waiting, rate, hold_left, step, poll, shut, opens_at = numbers
     return Snapshot(
         heard.serving,
         heard.issued,
@@ -244,6 +245,8 @@ def _snapshot(heard: Marks, numbers: list[int], message: str) -> Snapshot:
         poll,
         message,
         heard.last_ms,
+        _shut[shut],
+        opens_at,
     )
 
 

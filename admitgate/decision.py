@@ -59,12 +59,16 @@ class Place:
       ``waiting``   has a ticket above the numbers being served
       ``ready``     is invited and present; goes in when a slot comes free
       ``hold``      admissions pause while leases come back after a loss
+      ``paused``    an operator lets nobody in for now
+      ``opens``     nobody goes in before ``opens_at`` (ms)
+      ``closed``    nobody else goes in
       ``full``      the line itself is full; no number was given
       ``outage``    Redis can't be asked; nothing is known but that the page should ask again
       ``prefetch``  a speculative request, which is never given a place
 
     ``position`` is 1 for whoever is next, None where unknown. ``is_about`` is true while people ahead
-    may have left. ``wait_seconds`` is a range (low, high), None while nothing can be said.
+    may have left. ``wait_seconds`` is a range (low, high), None while nothing can be said,
+    ``waited_seconds`` how long they have been in line, None for who isn't.
     """
 
     event: str
@@ -78,6 +82,13 @@ class Place:
     message: str = ""
     poll_seconds: float = 5.0
     was_post: bool = False
+    waited_seconds: int | None = None
+    opens_at: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """There is no such event: 404, and nobody else is asked."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,8 @@ class Snapshot(NamedTuple):
     poll_ms: int
     message: str
     at_ms: int
+    shut: str = ""  # "paused", "closed", "opens": why an operator lets nobody in
+    opens_at: int = 0
 
 
 class Marks(NamedTuple):

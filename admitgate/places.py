@@ -10,7 +10,13 @@ _slowest_known_pace = 0.1  # admissions per minute; below that nothing can be sa
 
 
 def place_in_line(
-    rule: Rule, event: str, line: Snapshot, number: int, rank: int | None, policy: PollPolicy
+    rule: Rule,
+    event: str,
+    line: Snapshot,
+    number: int,
+    rank: int | None,
+    policy: PollPolicy,
+    joined_ms: int | None = None,
 ) -> Place:
     """The place of ``number``: its ``rank`` among the ready, or behind them and those not yet called."""
     ahead = max(0, number - line.serving - _left_out(line, number))
@@ -28,7 +34,7 @@ def place_in_line(
         )
     return Place(
         event,
-        "hold" if line.hold_left_ms else "ready" if is_called else "waiting",
+        line.shut or ("hold" if line.hold_left_ms else "ready" if is_called else "waiting"),
         number=number,
         position=position,
         is_about=not is_called,
@@ -37,10 +43,11 @@ def place_in_line(
         issued=line.issued,
         message=line.message,
         poll_seconds=poll_seconds,
+        opens_at=line.opens_at if line.shut == "opens" else 0,
+        waited_seconds=None if joined_ms is None else max(0, line.at_ms - joined_ms) // 1000,
     )
 
 
 def _left_out(line: Snapshot, number: int) -> int:
-    """How many numbers between serving and ``number`` were given to nobody, after a loss."""
-    start = max(line.gap_from, line.serving)
-    return max(0, line.gap_to - start) if number > line.gap_to else 0
+    """How many numbers between serving and ``number`` don't count: a gap is crossed in one move."""
+    return max(0, min(line.gap_to, number - 1) - max(line.gap_from, line.serving))

@@ -45,7 +45,7 @@ def line(**changes: float | str) -> Snapshot:
             {"gap_from": BORN + 10, "gap_to": BORN + 1_000_010}, 1_000_030, None, 30, id="across a gap"
         ),
         pytest.param({"gap_from": BORN + 10, "gap_to": BORN + 1_000_010}, 8, None, 8, id="before a gap"),
-        pytest.param({"gap_from": BORN + 10, "gap_to": BORN + 1_000_010}, 15, None, 15, id="in a gap"),
+        pytest.param({"gap_from": BORN + 10, "gap_to": BORN + 1_000_010}, 15, None, 11, id="in a gap"),
         pytest.param({"gap_from": BORN - 99, "gap_to": BORN - 9}, 30, None, 30, id="a gap long crossed"),
     ],
 )

@@ -1,5 +1,5 @@
 -- check_in(sid, 16 number, 17 ms of the lease to give, 18 when the ticket was given): "I am here".
--- -> ADMIT deadline | READY rank | WAIT | GONE
+-- -> ADMIT deadline | READY rank | WAIT | GONE | CLOSED
 -- READY's rank counts from 0.
 local TICKET_LIFE_MS = 86400000    -- below the keys' expiry: a line that ended by itself is not a line that was lost
 local number, give_ms, joined = tonumber(ARGV[16]), tonumber(ARGV[17]), tonumber(ARGV[18])
@@ -13,7 +13,13 @@ if deadline and deadline > now then
   return conclude('ADMIT', deadline)
 end
 if (tonumber(redis.call('ZSCORE', RELEASED, sid)) or 0) > now then return conclude('GONE', 0) end
-if number > issued then issued = number end
+if shut == CLOSED then return conclude('CLOSED', 0) end
+if number > issued then            -- given out in a lost moment: how many of those between are, nobody knows
+  if gap_to <= serving then gap_from = issued end
+  gap_to, issued = number - 1, number
+  set('gap_from', gap_from)
+  set('gap_to', gap_to)
+end
 if number < born and now > joined + TICKET_LIFE_MS then return conclude('GONE', 0) end
 if number < born and redis.call('HSETNX', LINE, 'elders', 1) == 1 then
   start_hold(lease_ms)             -- a line was here before this one: others like it must have time to come

@@ -14,6 +14,9 @@ local hold_until, visits = tonumber(flow[6]) or 0, tonumber(flow[11]) or 0
 local capacity = tonumber(live[1]) or tonumber(ARGV[8])
 local per_minute = tonumber(live[3]) or tonumber(ARGV[12])
 local max_waiting = tonumber(live[4]) or tonumber(ARGV[13])
+local PAUSED, CLOSED, OPENS = 1, 2, 3              -- what an operator wants; 0 means on
+local opens_at = tonumber(live[7]) or 0
+local shut = live[6] == 'closed' and CLOSED or live[6] == 'paused' and PAUSED or now < opens_at and OPENS or 0
 
 local function restart_grace()
   serving_before, moved_at, invited, shown = 0, now, 0, 0
@@ -29,7 +32,7 @@ end
 
 local in_use, present = redis.call('ZCARD', LEASES) - 1, redis.call('ZCARD', READY)
 local may_somebody_wait = serving < issued or present > 0 or moved_at > 0 and last < moved_at + grace_ms
-if away_ms >= 0 and may_somebody_wait and silent_ms > grace_ms / 2 then restart_grace() end
+if was_silent and may_somebody_wait then restart_grace() end
 if present ~= redis.call('ZCARD', SEEN) then
   redis.call('DEL', READY, SEEN)   -- one of the two was lost: everybody checks in again
   present = 0
@@ -58,7 +61,7 @@ end
 holding = holding or now < hold_until
 local is_grace_over = now >= moved_at + grace_ms
 local function room()
-  return holding and 0 or math.min(capacity - in_use, math.floor(tokens))
+  return (holding or shut > 0) and 0 or math.min(capacity - in_use, math.floor(tokens))
 end
 
 -- W: twice what turns over while the next are called, have their grace, and poll; or what is free right now
@@ -78,7 +81,7 @@ local function waiting()
 end
 
 local function advance()
-  if holding or serving >= issued or not is_grace_over or present >= ready_size / 2 then return end
+  if holding or shut > 0 or serving >= issued or not is_grace_over or present >= ready_size / 2 then return end
   if flow[13] then                                 -- more came than there was room for: call fewer
     presence = math.min(1, presence * STEP_GROWTH)
     set('presence', presence)
@@ -127,7 +130,7 @@ local function admit(for_ms)
   return deadline
 end
 
--- '… present, in use, capacity, waiting, admissions per 1000 minutes, hold left, step, poll, message'
+-- '… present, in use, capacity, waiting, admissions per 1000 minutes, hold left, step, poll, shut, opens at, message'
 -- The step is what the next move will take: whoever is within it should look now and then. Where half of the grace is
 -- over and nobody has shown up, that is more than the last time.
 local function conclude(verdict, value)
@@ -135,5 +138,5 @@ local function conclude(verdict, value)
   local share = math.max(PRESENCE_LEAST, is_nobody_here and presence / STEP_GROWTH or presence)
   local step = math.min(STEP_MOST, math.ceil(ready_size / share))
   return finish(verdict, value, present, in_use, capacity, waiting(), math.floor(rate * 60000),
-    holding and math.max(hold_until - now, 1) or 0, step, poll_ms) .. ' ' .. (live[5] or '')
+    holding and math.max(hold_until - now, 1) or 0, step, poll_ms, shut, opens_at) .. ' ' .. (live[5] or '')
 end

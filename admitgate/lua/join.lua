@@ -1,7 +1,8 @@
--- join(sid): a newcomer. -> ADMIT deadline | TICKET number | FULL
+-- join(sid): a newcomer. -> ADMIT deadline | TICKET number | FULL | CLOSED
 -- Admitted at once only where nobody waits, so that a newcomer never overtakes. Idempotent for a lease.
 local deadline = tonumber(held[1])
 if deadline and deadline > now then return conclude('ADMIT', deadline) end
+if shut == CLOSED then return conclude('CLOSED', 0) end
 if serving >= issued and present == 0 and is_grace_over and room() > 0 then
   return conclude('ADMIT', admit(lease_ms))
 end

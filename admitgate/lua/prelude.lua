@@ -4,8 +4,8 @@
 --   line      hash; times in ms of event time, numbers below 2^53
 --               event                                         its name, for who finds the key
 --               born issued serving serving_before            ticket numbers
---               last offset corrected kept                    latest call, our clock minus Redis', when that last
---                                                             shrank, when the expiry was last pushed on
+--               last offset corrected stood kept              latest call, our clock minus Redis', when that last shrank
+--                                                             by much, by little, when the expiry was last pushed on
 --               moved_at invited shown presence               the last step: when, how many, how many came; share who do
 --               crowded                                       1 if more came than `ready` holds, and serving went back
 --               hold_from hold_until gap_from gap_to elders   after a loss; elders = 1 once a ticket older than `born` came
@@ -15,7 +15,7 @@
 --   leases    zset sid -> deadline; the member '*' never expires: where it is missing, the key was lost
 --   ready     zset sid -> ticket number           seen  zset sid -> deadline of being counted as present
 --   released  zset sid -> deadline until which its token could still be shown
---   settings  hash of what an operator changed live; wins over ARGV
+--   settings  hash of what an operator changed live; wins over ARGV. state: 'paused' or 'closed'; opens_at: ms, nobody goes in before
 -- ARGV    1 what this worker's monotonic clock expects now to be, ms of event time (0: no idea)
 --         this worker's marks (0: no memory): 2 latest event time  3 highest issued  4 serving  5, 6 gap from, to
 --         7 ms for which this worker couldn't ask, so that visitors couldn't show presence through it (0: a new worker; -1: it could)
@@ -28,6 +28,7 @@
 local LINE, LEASES, READY, SEEN, RELEASED, SETTINGS = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local SENTINEL = '*'
 local CLOCK_STEP_MS = 5000         -- a difference that no delay explains
+local LATE_MS = 500                -- no worker waits so long for an answer
 local CORRECTION_REST_MS = 60000   -- a wrong hint must not freeze time: after a correction a minute runs uncorrected
 local EXPIRY_MS, EXPIRY_REST_MS = 90000000, 3600000   -- 25 hours, pushed on at most once an hour
 
@@ -37,13 +38,13 @@ local grace_ms, sid = tonumber(ARGV[10]), ARGV[14]
 
 local clock = redis.call('TIME')
 local line = redis.call('HMGET', LINE, 'last', 'offset', 'born', 'issued', 'serving', 'kept', 'corrected',
-  'gap_from', 'gap_to')
-local live = redis.call('HMGET', SETTINGS, 'capacity', 'lease_seconds', 'admit_per_minute', 'max_waiting', 'message')
+  'gap_from', 'gap_to', 'stood')
+local live = redis.call('HMGET', SETTINGS, 'capacity', 'lease_seconds', 'admit_per_minute', 'max_waiting', 'message',
+  'state', 'opens_at')
 local held = redis.call('ZMSCORE', LEASES, sid, SENTINEL)
 local last, offset, born = tonumber(line[1]) or 0, tonumber(line[2]) or 0, tonumber(line[3])
 local issued, serving, kept = tonumber(line[4]) or 0, tonumber(line[5]) or 0, tonumber(line[6]) or 0
 local gap_from, gap_to = tonumber(line[8]) or 0, tonumber(line[9]) or 0
-if tonumber(ARGV[6]) > gap_to then gap_from, gap_to = tonumber(ARGV[5]), tonumber(ARGV[6]) end
 local lease_ms = tonumber(live[2]) and tonumber(live[2]) * 1000 or tonumber(ARGV[9])
 
 local changed = {}
@@ -55,16 +56,22 @@ end
 local redis_ms = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local remembered = math.max(last, mark_last)
 local now = redis_ms + offset
-local stepped = ''
-if now < remembered then
-  now = math.max(remembered, expected_ms)                 -- Redis' clock stepped back: ours goes on
-elseif expected_ms > 0 and now > math.max(remembered, expected_ms) + CLOCK_STEP_MS
-    and now > (tonumber(line[7]) or 0) + CORRECTION_REST_MS then
-  now = math.max(remembered, expected_ms)                 -- it stepped forward
-  set('corrected', now)
+local late_ms, stepped = 0, ''
+if now < remembered or last < mark_last and expected_ms > 0 then
+  now = math.max(remembered, expected_ms)                 -- Redis' clock stepped back, or the offset was lost: ours goes on
+elseif expected_ms > 0 then
+  local ahead = now - math.max(remembered, expected_ms)
+  local field, at = 'corrected', line[7]                  -- it stepped forward
+  if ahead <= CLOCK_STEP_MS then field, at = 'stood', line[10] end   -- or Redis stood still, with this call in its hands
+  if ahead > LATE_MS and now > (tonumber(at) or 0) + CORRECTION_REST_MS then
+    now, late_ms = now - ahead, ahead
+    set(field, now)
+  end
 end
 if math.abs(redis_ms + offset - now) > CLOCK_STEP_MS then stepped = string.format('!%.0f', redis_ms + offset - now) end
-local silent_ms, away_ms = now - last, tonumber(ARGV[7])
+local away_ms = tonumber(ARGV[7])
+local was_silent = (away_ms >= 0 or late_ms > 0) and now + late_ms - last > grace_ms / 2
+local unstopped_ms = now
 if remembered > 0 and away_ms > 0 and now > remembered then
   now = now - math.min(away_ms, now - remembered)         -- an outage: nobody got through, and nobody's time ran out
 end
@@ -98,12 +105,18 @@ if not born then
   if is_known or held[2] then redis.call('HSET', LINE, 'visits', 1) end   -- not one to be forgotten
 end
 if mark_issued > issued then issued = mark_issued end
+if tonumber(ARGV[6]) > gap_to then
+  gap_from, gap_to = tonumber(ARGV[5]), tonumber(ARGV[6])
+  set('gap_from', gap_from)
+  set('gap_to', gap_to)
+end
 
 if loss_hold_ms then
   serving = math.max(serving, mark_serving)
   start_hold(loss_hold_ms)
   if gap_to <= serving then gap_from = issued end          -- one that isn't crossed yet only grows
-  issued = math.max(issued, now * 1000)   -- a number is born + ordinal: above all that were given out unseen
+  -- Above all that were given out unseen: whatever happened, a line has not given out more than a number a microsecond.
+  if remembered > 0 then issued = issued + (unstopped_ms - remembered + 2) * 1000 end
   gap_to = issued
   set('gap_from', gap_from)
   set('gap_to', gap_to)

@@ -3,8 +3,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
+FUZZ_SECONDS ?= 600
 
-.PHONY: demo test lint types tools clean
+.PHONY: demo test lint types messages attacks fuzz tools clean
 
 demo: .venv/demo.stamp          ## the ticket shop behind the gate; make demo ARGS="--crowd 200"
 	@$(BIN)/admitgate demo $(ARGS)
@@ -19,8 +20,27 @@ lint: .venv/test.stamp          ## style
 types: .venv/test.stamp         ## types
 	$(BIN)/mypy
 
+# Nobody needs Babel but who changes the words: what it makes is committed, and Python reads it by itself.
+LOCALE := admitgate/locale
+messages: .venv/languages.stamp ## the catalogues anew, after a change of words.py or of a translation
+	$(BIN)/pybabel -q extract --omit-header --no-location --no-wrap -o $(LOCALE)/admitgate.pot admitgate/words.py
+	$(BIN)/pybabel -q update --no-wrap --no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date \
+		-D admitgate -i $(LOCALE)/admitgate.pot -d $(LOCALE)
+	$(BIN)/pybabel compile --statistics -D admitgate -d $(LOCALE)
+
+attacks: .venv/test.stamp       ## the list of attacks on real servers, as a table; uWSGI where it builds
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uwsgi 2>/dev/null || \
+		echo "uWSGI doesn't build here (apt install gcc python3-dev): its cases are left out"
+	$(BIN)/python -m pytest -q tests/attacks $(ARGS)
+
+fuzz: .venv/fuzz.stamp          ## ten minutes for each target; make fuzz FUZZ_SECONDS=60
+	@mkdir -p .fuzz && cd .fuzz && for target in tokens paths cookies answers; do \
+		echo "== $$target"; mkdir -p $$target; \
+		../$(BIN)/python ../tests/fuzz/atheris_fuzz.py $$target -max_total_time=$(FUZZ_SECONDS) \
+			-verbosity=0 -print_final_stats=1 $$target ../tests/fuzz/corpus/$$target || exit 1; done
+
 clean:                          ## everything that can be made again
-	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .fuzz build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	rm -f examples/django_site/db.sqlite3*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

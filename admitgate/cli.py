@@ -154,6 +154,24 @@ def doctor(*, settings: str | None, **options: Any) -> None:
     sys.exit(status)
 
 
+@main.command()
+@click.option("--settings", metavar="MODULE", help="Settings with a brand and a template to look at.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8010, show_default=True)
+def preview(*, settings: str | None, port: int) -> None:
+    """Look through the waiting page: every state, language and colour scheme, on one local page.
+
+    It needs no Redis. With --settings it has the site's own name, logo, colours and template.
+    """
+    from .preview import serve
+
+    sys.path.insert(0, os.getcwd())  # the settings are looked for here too, as gunicorn does
+    try:
+        with _ended_by_signals("The preview is closed."):
+            serve(settings, port, click.echo)
+    except (AdmitgateError, OSError) as error:
+        raise _CannotStart(str(error)) from error
+
+
 class _CannotStart(click.ClickException):
     """For whoever starts it again by itself: that won't help."""
 
@@ -171,13 +189,13 @@ def _watch(shop: Shop) -> NoReturn:
 
 
 @contextmanager
-def _ended_by_signals() -> Iterator[None]:
+def _ended_by_signals(farewell: str = "The shop is closed.") -> Iterator[None]:
     """Ctrl-C and kill end the block in order. Said explicitly, as a shell's background jobs ignore Ctrl-C."""
     before = {number: signal.signal(number, _interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     except KeyboardInterrupt:
-        click.echo("\nThe shop is closed.")
+        click.echo(f"\n{farewell}")
     finally:
         for number, respond in before.items():
             signal.signal(number, respond)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
@@ -12,10 +13,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from . import address
+from . import address, clients, keys
+from .brand import Brand
 from .decision import PollPolicy
 from .errors import ConfigError
-from .rules import OUTAGE_ANSWERS, Rule, Rules, is_number, route_fault
+from .rules import OUTAGE_ANSWERS, Rule, Rules, disagreements, is_number, route_fault
 
 STATUS_CODES = (200, 202, 429, 503)
 URL_SCHEMES = ("redis", "rediss", "unix", "valkey", "valkeys", *address.SCHEMES)
@@ -40,7 +42,7 @@ class Config:
     cookie_domain: str | None = None
     cookie_samesite: str = "Lax"
     cookie_secure: bool | None = None
-    trusted_proxies: int = 0
+    trusted_proxies: int | tuple[str, ...] = 0
     exempt: tuple[Exemption, ...] = ()
     status_code: int = 503
     status_url: str | None = None
@@ -50,45 +52,73 @@ class Config:
     poll_floor_seconds: float = 2
     poll_ceiling_seconds: float = 30
     poll_divisor: float = 10
-    template: str | None = None
+    template: str | Callable[[Mapping[str, Any]], str] | None = None
+    ask_first: bool = False
+    enter_seconds: float = 5
+    brand_name: str | None = None
+    brand_logo: str | None = None
+    brand_accent: str | None = None
+    brand_message: str = ""
+    brand_contact: str | None = None
     enabled: bool = True
+    debug: bool = False
 
     @classmethod
-    def from_options(cls, options: Mapping[str, Any]) -> Config:
-        """A checked Config of lower-case options. Raises ConfigError with a sentence for every fault."""
+    def from_options(cls, options: Mapping[str, Any], *, has_router: bool = False) -> Config:
+        """A checked Config of lower-case options. Raises ConfigError with a sentence for every fault.
+
+        A gate that ``has_router`` may have an empty list of rules: its decorated views bring their own.
+        """
         given = dict(options)
         if given.get("redis_url") is None and given.get("redis_client") is None:
             given["redis_url"] = os.environ.get("ADMITGATE_REDIS_URL")
         known = [option.name for option in fields(cls)]
         faults = [_unknown(name, known) for name in given if name not in known]
         given = {name: value for name, value in given.items() if name in known}
-        given["rules"], rule_faults = _rules(given.get("rules"))
+        given["rules"], rule_faults = _rules(given.get("rules"), has_router=has_router)
         for name in ("secret_key_fallbacks", "exempt"):
             given[name] = _tuple(given.get(name, ()))
+        if not isinstance(proxies := given.get("trusted_proxies", 0), int):
+            given["trusted_proxies"] = _tuple(proxies)
         given.setdefault("secret_key", None)
         config = cls(**given)
         faults += [*rule_faults, *config._faults()]
         if faults:
             raise ConfigError(faults)
+        for weakness in config.weak_keys():
+            keys.warn_of(weakness)
         return config
 
     @classmethod
-    def from_mapping(cls, settings: Mapping[str, Any], **defaults: Any) -> Config:
+    def from_mapping(
+        cls, settings: Mapping[str, Any], *, has_router: bool = False, **defaults: Any
+    ) -> Config:
         """A checked Config of a mapping with upper-case names, over lower-case ``defaults``."""
         if not isinstance(settings, Mapping):
             raise ConfigError([f"the settings are {settings!r}: give a mapping with RULES and REDIS_URL."])
         options = {str(name).lower(): value for name, value in settings.items()}
-        return cls.from_options({**defaults, **options})
+        return cls.from_options({**defaults, **options}, has_router=has_router)
 
     @property
     def keys(self) -> list[str | bytes]:
         """The signing keys, oldest first: itsdangerous signs with the last of a list."""
         return [*reversed(self.secret_key_fallbacks), self.secret_key]
 
+    def weak_keys(self) -> list[str]:
+        """A sentence for each key that somebody might guess; only debugging lets them through."""
+        return list(keys.weak_keys(self.secret_key, self.secret_key_fallbacks))
+
     @property
     def poll(self) -> PollPolicy:
         """How often waiting pages ask."""
         return PollPolicy(self.poll_floor_seconds, self.poll_ceiling_seconds, self.poll_divisor)
+
+    @property
+    def brand(self) -> Brand:
+        """The shop's own look on its waiting page."""
+        return Brand(
+            self.brand_name, self.brand_logo, self.brand_accent, self.brand_message, self.brand_contact
+        )
 
     @property
     def exempt_paths(self) -> list[str]:
@@ -105,15 +135,21 @@ class Config:
         return Rules(self.rules, exempt=self.exempt_paths, mount=self.mount, cookie_prefix=self.cookie_prefix)
 
     def _faults(self) -> list[str]:
-        return [*self._key_faults(), *self._redis_faults(), *self._address_faults(), *self._value_faults()]
+        return [
+            *self._key_faults(),
+            *self._redis_faults(),
+            *self._address_faults(),
+            *self._value_faults(),
+            *self.brand.faults(),
+        ]
 
     def _key_faults(self) -> list[str]:
         faults = []
         if not isinstance(self.secret_key, str | bytes) or not self.secret_key:
-            faults.append("secret_key is missing: give a long random text that only your servers know.")
+            faults.append(f"secret_key is missing: only your servers may know it. {keys.CURE}")
         if not all(isinstance(key, str | bytes) and key for key in self.secret_key_fallbacks):
             faults.append("secret_key_fallbacks must be a list of non-empty texts, newest first.")
-        return faults
+        return faults or ([] if self.debug else self.weak_keys())
 
     def _redis_faults(self) -> list[str]:
         faults = [] if self.redis_client is not None else self._redis_url_faults()
@@ -157,9 +193,7 @@ class Config:
                     f"waiting_url is {url!r}, which is not below cookie_domain {self.cookie_domain!r}: "
                     "the waiting room could not read anybody's place. Give both a common domain."
                 )
-        if self.template is not None and not (
-            isinstance(self.template, str) and Path(self.template).is_file()
-        ):
+        if not (self.template is None or callable(self.template) or _is_file(self.template)):
             faults.append(
                 f"template is {self.template!r}, but that is no file: give the path of a Jinja template."
             )
@@ -199,8 +233,8 @@ class Config:
             ),
             (
                 "trusted_proxies",
-                is_number(self.trusted_proxies, 0, 10, is_whole=True),
-                "how many, from 0 to 10",
+                clients.is_trusted_proxies(self.trusted_proxies),
+                "how many (0 to 10), or a list of their networks such as ['10.0.0.0/8', '::1', 'unix']",
             ),
             ("poll_floor_seconds", is_number(self.poll_floor_seconds, 0.5, 60), "seconds from 0.5 to 60"),
             ("poll_ceiling_seconds", is_number(self.poll_ceiling_seconds, 1, 600), "seconds from 1 to 600"),
@@ -210,7 +244,10 @@ class Config:
                 "polls per second, from 1",
             ),
             ("poll_divisor", is_number(self.poll_divisor, 1, 1000), "a number from 1 to 1000"),
+            ("ask_first", isinstance(self.ask_first, bool), "True or False"),
+            ("enter_seconds", is_number(self.enter_seconds, 0, 30), "seconds from 0 to 30"),
             ("enabled", isinstance(self.enabled, bool), "True or False"),
+            ("debug", isinstance(self.debug, bool), "True or False"),
         )
         faults = [
             f"{name} is {getattr(self, name)!r}: give {cure}."
@@ -229,8 +266,8 @@ def config_from_environment(name: str | None = None) -> Config:
     """The settings of what runs beside the shop: the waiting room, the publisher.
 
     ``name``, else ADMITGATE_SETTINGS, names a module (or ``module:attribute``) with the mapping ADMITGATE,
-    such as the shop's own Django settings, whose SECRET_KEY and SECRET_KEY_FALLBACKS are taken too. Variables
-    like ADMITGATE_COOKIE_DOMAIN come first, JSON where they are JSON:
+    such as the shop's own Django settings, whose SECRET_KEY, SECRET_KEY_FALLBACKS and DEBUG are taken too.
+    Variables like ADMITGATE_COOKIE_DOMAIN come first, JSON where they are JSON:
     ``ADMITGATE_RULES='[{"path": "/checkout", "capacity": 500}]'``.
     """
     name = name or os.environ.get(_settings_variable)
@@ -260,8 +297,9 @@ def _settings_of(name: str) -> tuple[Any, dict[str, Any]]:
                 "ADMITGATE, or module:attribute, and see that Python finds it (PYTHONPATH)."
             ]
         ) from error
-    keys = {"secret_key": "SECRET_KEY", "secret_key_fallbacks": "SECRET_KEY_FALLBACKS"}
-    return settings, {option: getattr(module, key) for option, key in keys.items() if hasattr(module, key)}
+    names = {"secret_key": "SECRET_KEY", "secret_key_fallbacks": "SECRET_KEY_FALLBACKS"}
+    given = {option: getattr(module, name) for option, name in names.items() if hasattr(module, name)}
+    return settings, {**given, "debug": bool(getattr(module, "DEBUG", False))}
 
 
 def _from_text(value: str) -> Any:
@@ -271,9 +309,9 @@ def _from_text(value: str) -> Any:
         return value
 
 
-def _rules(given: object) -> tuple[tuple[Rule, ...], list[str]]:
+def _rules(given: object, *, has_router: bool) -> tuple[tuple[Rule, ...], list[str]]:
     """The rules that can be read, and the faults of all."""
-    if isinstance(given, Mapping | str | Rule) or not isinstance(given, Sequence) or not given:
+    if not isinstance(given, Sequence) or isinstance(given, str | bytes) or not (given or has_router):
         return (), [
             "rules is empty or not a list: give at least one Rule, such as Rule('/checkout', capacity=100)."
         ]
@@ -284,47 +322,43 @@ def _rules(given: object) -> tuple[tuple[Rule, ...], list[str]]:
         faults += [f"rule {number}: {fault}" for fault in rule_faults]
         if rule is not None:
             rules.append(rule)
-    return tuple(rules), faults or _contradictions(rules)
+    return tuple(rules), faults or [*_repetitions(rules), *_contradictions(rules)]
 
 
 def _rule(item: object) -> tuple[Rule | None, list[str]]:
     if isinstance(item, Rule):
-        return item, _rule_faults(item)
+        return item, item.faults()
     if not isinstance(item, Mapping):
         return None, [f"it is {item!r}: give a Rule or a mapping with PATH and CAPACITY."]
     options = {str(name).lower(): value for name, value in item.items()}
     known = [known.name for known in fields(Rule) if known.name != "_"]
     faults = [_unknown(name, known) for name in options if name not in known]
-    faults += [f"{name} is missing: give it." for name in ("path", "capacity") if name not in options]
+    if not {"path", "endpoint"} & options.keys():
+        faults.append("path is missing: give it, or an endpoint.")
+    if "capacity" not in options:
+        faults.append("capacity is missing: give it.")
     if faults:
         return None, faults
     rule = Rule(**options)
-    return rule, _rule_faults(rule)
+    return rule, rule.faults()
 
 
-def _rule_faults(rule: Rule) -> list[str]:
-    try:
-        return rule.faults()
-    except ValueError as error:
-        return [
-            f"event is {rule.event!r}, but only names may stand in braces, such as '{{event}}' ({error})."
-        ]
+def _repetitions(rules: Sequence[Rule]) -> list[str]:
+    endpoints = Counter(rule.endpoint for rule in rules if rule.endpoint is not None and rule.mode != "off")
+    return [
+        f"endpoint {endpoint!r} has {count} rules, of which the first alone is ever asked: leave one."
+        for endpoint, count in endpoints.items()
+        if count > 1
+    ]
 
 
 def _contradictions(rules: Sequence[Rule]) -> list[str]:
     """An event has one capacity and one line: rules that share an event must agree."""
-    shared = ("capacity", "lease_seconds", "grace_seconds", "admit_per_minute", "max_waiting")
     first: dict[str, Rule] = {}
     faults = []
     for rule in rules:
         known = first.setdefault(rule.template(), rule)
-        faults += [
-            f"the rules for {known.path!r} and {rule.path!r} share the event {rule.template()!r}, "
-            f"but one has {name} {getattr(known, name)!r} and the other {getattr(rule, name)!r}: "
-            f"give both the same, or different events."
-            for name in shared
-            if getattr(known, name) != getattr(rule, name)
-        ]
+        faults += disagreements(known, rule, rule.template())
     return faults
 
 
@@ -348,6 +382,10 @@ def _fault_of_many(url: str) -> list[str]:
     except ValueError as error:
         return [f"redis_url {error}."]
     return []
+
+
+def _is_file(value: object) -> bool:
+    return isinstance(value, str) and Path(value).is_file()
 
 
 def _is_name(value: object, besides: str = "") -> bool:

@@ -52,8 +52,10 @@ def cookie_values(header: str, name: str) -> Iterator[str]:
     wanted = name + "="
     start = header.find(wanted)
     while start >= 0:
-        end = header.find(";", start)
-        value = header[start + len(wanted) : end if end >= 0 else len(header)]
-        if start == 0 or header[start - 1] in "; ":
+        if (
+            start == 0 or header[start - 1] in "; "
+        ):  # asked first: a flood of names must not be copied each time
+            end = header.find(";", start)
+            value = header[start + len(wanted) : end if end >= 0 else len(header)]
             yield value.strip(' "')
         start = header.find(wanted, start + len(wanted))

@@ -7,13 +7,15 @@ answer; then ``headers`` says what goes out with the application's own.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from .admission import Admission
 from .config import Config
 from .connection import connect
 from .cookies import set_cookie
 from .counter import Call, Counter, Reply
-from .decision import Wait
+from .decision import Unknown, Wait
+from .endpoints import Chosen, Endpoints, Router
 from .errors import Outage
 from .gate import Gate, Steps, T
 from .memory import Memories
@@ -22,6 +24,7 @@ from .road import Road
 from .rules import OURS, Match
 from .start import StartCheck
 from .status import Status
+from .unknown import unknown_event
 from .visit import Answer, Visit
 
 RELEASE_HEADER = "admitgate-release"
@@ -32,9 +35,15 @@ def _no_match(path: str) -> Match | None:
 
 
 class Edge:
-    """One application's gate. Building it opens no connection, so a fork afterwards is safe."""
+    """One application's gate. Building it opens no connection, so a fork afterwards is safe.
 
-    def __init__(self, config: Config) -> None:
+    Where there is a ``router``, rules may go by what it chooses, and views may say that nobody waits there.
+    """
+
+    def __init__(self, config: Config, router: Router | None = None) -> None:
+        self._endpoints = Endpoints(config, router) if router is not None else None
+        if self._endpoints is not None:
+            config = replace(config, exempt=(*config.exempt, self._endpoints.is_ungated))
         self.config = config
         memories = Memories()
         self._gate = Gate(config, memories)
@@ -44,6 +53,9 @@ class Edge:
             status_url=config.status_url,
             poll=config.poll,
             template=config.template,
+            brand=config.brand,
+            ask_first=config.ask_first,
+            enter_seconds=config.enter_seconds,
         )
         self._road = Road(config, page)
         self._status = Status(config, self._gate, page, self._road, memories)
@@ -52,6 +64,15 @@ class Edge:
         self._start_check = StartCheck(config)
         self.match = self._gate.match if config.enabled else _no_match
         self.find = self._gate.find if config.enabled else _no_match
+        if self._endpoints is not None:
+            self._endpoints.stand_beside(self._gate.rules)
+
+    def match_view(self, chosen: Chosen, passed: str | None = None) -> Match | None:
+        """The match of the view the router chose. ``passed`` is the path that was foreseen, if it was."""
+        if self._endpoints is None or not self.config.enabled:
+            return None
+        by_path = self.match(passed) if passed is not None else None
+        return self._endpoints.match(chosen, by_path if by_path and by_path.is_gated else None)
 
     def respond(self, visit: Visit, match: Match) -> Answer | Admission | None:
         """An answer to send as it is; or the application's turn, with an admission or (None) without."""
@@ -60,6 +81,8 @@ class Edge:
         decided = self._gate.decide(visit, match)
         if decided is None:
             return None
+        if isinstance(decided, Unknown):
+            return unknown_event(visit)
         decision = decided if isinstance(decided, Admission) else self._run(decided)
         if isinstance(decision, Wait):
             return self._road.waiting(visit, match, decision)

@@ -1,21 +1,42 @@
 """The Flask edge: ``AdmitGate(app)``, or ``gate.init_app(app)`` in a factory.
 
 Reads ``app.config["ADMITGATE"]`` (upper-case names); the keys are the app's own SECRET_KEY and
-SECRET_KEY_FALLBACKS unless ADMITGATE names others. It wraps ``app.wsgi_app``, so the gate stands before
-sessions, blueprints and the router; wrap ProxyFix around afterwards. In a request that was let in,
-``g.admitgate`` is the Admission; in any other it is None.
+SECRET_KEY_FALLBACKS unless ADMITGATE names others, and weak ones are refused unless ``app.debug`` is set by
+then (``flask run --debug`` does). It wraps ``app.wsgi_app``, so the gate stands before sessions, blueprints
+and the router; wrap ProxyFix around afterwards. In a request that was let in, ``g.admitgate`` is the
+Admission; in any other it is None.
+
+Rules for endpoints, and views decorated with ``gated``, are asked as the first of all ``before_request``
+functions: by then the session is open and ``url_value_preprocessor`` has run. Put the decorators below
+``@app.route``: what stands above it decorates nothing that Flask knows.
 """
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from flask import Flask, current_app, g, request
+from flask import Flask, Response, current_app, g, request
+from werkzeug.exceptions import HTTPException
 
+from .admission import Admission
 from .config import Config
+from .edge import Edge
+from .endpoints import Chosen, Route, faults_of
+from .gating import gated as gated
+from .gating import made, marks_on
+from .gating import ungated as ungated
 from .middleware import AdmitGate as WSGIGate
+from .middleware import path_of, visit_of
+from .visit import Answer, Visit
+
+log = logging.getLogger("admitgate")
 
 _name = "admitgate"
+_foreseen, _chosen, _turn, _is_out = (
+    f"admitgate.{what}" for what in ("foreseen", "chosen", "turn", "is_out")
+)
 
 
 class AdmitGate:
@@ -33,12 +54,15 @@ class AdmitGate:
         defaults = {
             "secret_key": app.config.get("SECRET_KEY"),
             "secret_key_fallbacks": app.config.get("SECRET_KEY_FALLBACKS") or (),
+            "debug": app.debug,
             **self._options,
         }
-        config = Config.from_mapping(app.config.get("ADMITGATE") or {}, **defaults)
-        gate = app.extensions[_name] = WSGIGate(app.wsgi_app, config)
+        config = Config.from_mapping(app.config.get("ADMITGATE") or {}, has_router=True, **defaults)
+        router = _FlaskRouter(app)
+        edge = Edge(config, router)
+        _AtViews(edge, router).stand_before(app)
+        gate = app.extensions[_name] = WSGIGate(app.wsgi_app, edge=edge)
         app.wsgi_app = gate  # type: ignore[method-assign]
-        app.before_request(_remember_admission)
 
     def release(self, event: str, sid: str) -> None:
         """Give back the slot of ``sid`` in the current app, such as from a payment's callback."""
@@ -46,5 +70,132 @@ class AdmitGate:
         gate.release(event, sid)
 
 
-def _remember_admission() -> None:
-    g.admitgate = request.environ.get("admitgate")
+class _FlaskRouter:
+    """An app's ``url_map`` and ``view_functions``."""
+
+    def __init__(self, app: Flask) -> None:
+        self._app = app
+        self._seen: tuple[int, int] | None = None
+        self._routes: tuple[Route, ...] = ()
+
+    def routes(self) -> Sequence[Route]:
+        """Nothing is added to an app that has begun to answer."""
+        views, rules = self._app.view_functions, self._app.url_map._rules
+        if self._seen != (len(views), len(rules)):
+            self._seen = len(views), len(rules)
+            self._routes = tuple(
+                Route(views.get(rule.endpoint), (rule.endpoint,), frozenset(rule.arguments)) for rule in rules
+            )
+        return self._routes
+
+    def foresee(self, environ: Any) -> Chosen | None:
+        """Any doubt (a redirect, a method that the view doesn't have) is the gate's."""
+        if _chosen in environ:
+            return None
+        environ[_foreseen] = path_of(environ)
+        try:
+            adapter = self._app.create_url_adapter(self._app.request_class(environ, populate_request=False))
+            endpoint, values = adapter.match() if adapter else ("", {})
+        except HTTPException:
+            return None
+        return self.chosen(environ, endpoint, values)
+
+    def chosen(self, environ: Any, endpoint: str, values: Any) -> Chosen:
+        """The view of an endpoint."""
+        return Chosen(
+            self._app.view_functions.get(endpoint),
+            values,
+            lambda: (endpoint,),
+            environ["REQUEST_METHOD"],
+            path_of(environ),
+        )
+
+
+class _AtViews:
+    """Asks again when Flask has chosen a view."""
+
+    def __init__(self, edge: Edge, router: _FlaskRouter) -> None:
+        self._edge, self._router = edge, router
+        self._has_looked = False
+
+    def stand_before(self, app: Flask) -> None:
+        """Be the first before a request and the last after it."""
+        app.teardown_request(self._break)  # and refuses an app that has begun to answer
+        app.before_request_funcs.setdefault(None, []).insert(0, self._ask)
+        app.after_request_funcs.setdefault(None, []).insert(0, self._conclude)
+
+    def _ask(self) -> Response | None:
+        environ = request.environ
+        admission: Admission | None = environ.get(_name)
+        g.admitgate = admission
+        if not self._has_looked:
+            self._look()
+        if request.endpoint is None or (admission is not None and admission.match.is_gated):
+            return None
+        chosen = self._router.chosen(environ, request.endpoint, request.view_args or {})
+        match = self._edge.match_view(chosen, environ.get(_foreseen))
+        if match is None:
+            return None
+        environ[_chosen] = True
+        visit = visit_of(environ, self._edge.config.trusted_proxies)
+        outcome = self._edge.respond(visit, match)
+        if isinstance(outcome, Answer):
+            return Response(outcome.body, outcome.status, list(outcome.headers))
+        if outcome is not None:
+            environ[_turn] = visit, outcome
+            g.admitgate = environ[_name] = outcome
+        return None
+
+    def _conclude(self, response: Response) -> Response:
+        turn: tuple[Visit, Admission] | None = request.environ.get(_turn)
+        if turn is None:
+            return response
+        visit, admission = turn
+        headers = self._edge.headers(visit, admission, response.status_code, list(response.headers))
+        response.headers.clear()
+        response.headers.extend(headers)
+        if admission.is_first and response.is_streamed and not response.direct_passthrough:
+            self._watch(response, admission)
+        request.environ[_is_out] = True
+        return response
+
+    def _watch(self, response: Response, admission: Admission) -> None:
+        """The headers go out with the first piece: if there never is one, nobody has the slot's cookie."""
+        pieces: Any = response.response
+        if hasattr(pieces, "close"):
+            response.call_on_close(pieces.close)
+        response.response = self._until_it_is_out(pieces, admission)
+
+    def _until_it_is_out(self, pieces: Iterable[Any], admission: Admission) -> Iterator[Any]:
+        is_out = False
+        try:
+            for piece in pieces:
+                is_out = is_out or bool(piece)
+                yield piece
+        except Exception:
+            if not is_out:
+                self._edge.give_up(admission)
+            raise
+
+    def _break(self, error: BaseException | None) -> None:
+        """The app let an error out: nothing was answered."""
+        turn: tuple[Visit, Admission] | None = request.environ.get(_turn)
+        if turn is not None and _is_out not in request.environ:
+            self._edge.give_up(turn[1])
+
+    def _look(self) -> None:
+        """Once all is there: what in the settings and decorators can't be meant so."""
+        self._has_looked = True
+        routes = self._router.routes()
+        for fault in [*faults_of(self._edge.config, routes), *_above_the_route(routes)]:
+            log.error("%s", fault)
+
+
+def _above_the_route(routes: Sequence[Route]) -> list[str]:
+    views = {route.view for route in routes}
+    known = {mark for route in routes for mark in marks_on(route.view)}
+    return [
+        f"@gated in {mark.where}, stands above @app.route, so that nobody waits: put it below."
+        for mark in made
+        if mark not in known and mark.original and mark.original() in views
+    ]

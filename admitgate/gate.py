@@ -19,7 +19,7 @@ from .admission import Admission
 from .config import Config
 from .cookies import cookie_values
 from .counter import Call, Reply
-from .decision import Place, Wait
+from .decision import Place, Unknown, Wait
 from .errors import BadToken, Outage
 from .memory import Memories, Snapshot, monotonic
 from .places import place_in_line
@@ -48,19 +48,21 @@ class Gate:
         self._config = config
         self._memories = memories
         self._poll = config.poll
-        self._rules = config.compiled_rules()
+        self.rules = config.compiled_rules()
         self._exempt_calls = config.exempt_calls
         self.tokens = Tokens(config.keys)
         self._shown: dict[tuple[str, str], Token] = {}
-        self.match, self.find = self._rules.match, self._rules.find
-        self.of_event = self._rules.of_event
+        self.match, self.find = self.rules.match, self.rules.find
+        self.of_event, self.of_known_event = self.rules.of_event, self.rules.of_known_event
 
-    def decide(self, visit: Visit, match: Match) -> Admission | Steps[Decision] | None:
+    def decide(self, visit: Visit, match: Match) -> Admission | Unknown | Steps[Decision] | None:
         """Admit (an Admission), or None: nothing to do with the gate. Or the steps to a decision."""
         if not match.is_gated:
             return self._on_the_way_out(visit, match)
         if self._passes(visit, match.rule):
             return None
+        if not match.rule.knows(match.event):
+            return None if match.rule.mode == "observe" else Unknown()
         token = self.token(visit, match)
         if isinstance(token, Lease) and self._is_fresh(match, token):
             return Admission(match, token)
@@ -90,13 +92,13 @@ class Gate:
             snapshot = self._memories.of(event).fresh_snapshot()
             # A number above `issued` was given out in a moment that Redis lost: it has to be told.
             if snapshot and snapshot.serving < token.number <= snapshot.issued:
-                return _wait(visit, self._place(match, snapshot, token.number))
+                return _wait(visit, self._place(match, snapshot, token.number, joined_ms=token.joined_ms))
             if not is_prefetch(visit):
                 reply = yield counter.check_in(rule, event, token, is_claim=False)
                 if reply.verdict == "ADMIT":
                     return self.admission(match, token.sid, reply)
                 if reply.verdict != "GONE":
-                    return _wait(visit, self.place_of_reply(match, token.number, reply))
+                    return _wait(visit, self.place_of_reply(match, token.number, reply, token.joined_ms))
         if is_prefetch(visit):
             return _wait(visit, Place(event, "prefetch"))
         return (yield from self._join(visit, match))
@@ -107,11 +109,12 @@ class Gate:
         if reply.verdict == "ADMIT":
             return self.admission(match, sid, reply, is_first=True)
         assert reply.snapshot is not None
-        if reply.verdict == "FULL":
+        if reply.verdict in ("FULL", "CLOSED"):
             message, poll = reply.snapshot.message, self._config.poll.ceiling
-            return _wait(visit, Place(match.event, "full", message=message, poll_seconds=poll))
+            return _wait(visit, Place(match.event, reply.verdict.lower(), message=message, poll_seconds=poll))
         ticket = self.tokens.write(match.event, Ticket(sid, reply.value, reply.now_ms))
-        return _wait(visit, self._place(match, reply.snapshot, reply.value), ticket)
+        place = self._place(match, reply.snapshot, reply.value, joined_ms=reply.now_ms)
+        return _wait(visit, place, ticket)
 
     def _passes(self, visit: Visit, rule: Rule) -> bool:
         """True for requests that a rule doesn't mean: other methods, CORS pre-flights, exempt visitors.
@@ -141,17 +144,19 @@ class Gate:
         if isinstance(token, Lease) and token.deadline_ms > now_ms and not memory.is_released(token.sid):
             return Admission(match, token)
         if (match.rule.on_outage or self._config.on_outage) == "open":
-            return self._unasked(match, now_ms)
+            return self._unasked(match, token, now_ms)
         return _wait(visit, Place(match.event, "outage", poll_seconds=self._config.poll.floor))
 
-    def _unasked(self, match: Match, now_ms: int) -> Admission:
+    def _unasked(self, match: Match, token: Token | None, now_ms: int) -> Admission:
         """Everyone goes in, and stays in when Redis is back: it adopts their leases, beyond the capacity.
 
         A worker that never heard from Redis doesn't know until when a lease would be.
         """
         if not now_ms:
             return Admission(match, None)
-        lease = Lease(new_sid(), now_ms + int(match.rule.lease_seconds * 1000), 0, is_unasked=True)
+        is_theirs = isinstance(token, Lease) and not self._memories.of(match.event).is_released(token.sid)
+        sid = token.sid if token and is_theirs else new_sid()  # a second lease would take a second slot
+        lease = Lease(sid, now_ms + int(match.rule.lease_seconds * 1000), 0, is_unasked=True)
         return Admission(match, lease, is_first=True, set_cookie=self.tokens.write(match.event, lease))
 
     def _observed(self, match: Match, wait: Wait) -> Admission:
@@ -248,15 +253,22 @@ class Gate:
         lease = Lease(sid, reply.value, 0 if is_claim else reply.now_ms + third)
         return Admission(match, lease, is_first=is_first, set_cookie=self.tokens.write(match.event, lease))
 
-    def place_of_reply(self, match: Match, number: int, reply: Reply) -> Place:
+    def place_of_reply(self, match: Match, number: int, reply: Reply, joined_ms: int | None = None) -> Place:
         """Where a visitor stands who was told READY or WAIT."""
         assert reply.snapshot is not None
         rank = reply.value if reply.verdict == "READY" else None
-        return self._place(match, reply.snapshot, number, rank)
+        return self._place(match, reply.snapshot, number, rank, joined_ms)
 
-    def _place(self, match: Match, snapshot: Snapshot, number: int, rank: int | None = None) -> Place:
+    def _place(
+        self,
+        match: Match,
+        snapshot: Snapshot,
+        number: int,
+        rank: int | None = None,
+        joined_ms: int | None = None,
+    ) -> Place:
         policy = self._poll.for_crowd(snapshot.waiting, self._config.poll_budget_per_second)
-        return place_in_line(match.rule, match.event, snapshot, number, rank, policy)
+        return place_in_line(match.rule, match.event, snapshot, number, rank, policy, joined_ms)
 
 
 def _wait(visit: Visit, place: Place, set_cookie: str | None = None) -> Wait:

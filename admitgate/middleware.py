@@ -22,8 +22,10 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from .admission import Admission
+from .clients import Trusted, is_https
 from .config import Config
 from .edge import Edge
+from .endpoints import refuse
 from .rules import Match, remembered
 from .visit import Answer, Visit, cgi_header
 
@@ -39,9 +41,16 @@ class AdmitGate:
     Options are the settings in lower case (see ``Config``); wrong ones raise ConfigError, all faults at once.
     """
 
-    def __init__(self, application: WSGIApplication, config: Config | None = None, **options: Any) -> None:
+    def __init__(
+        self,
+        application: WSGIApplication,
+        config: Config | None = None,
+        *,
+        edge: Edge | None = None,
+        **options: Any,
+    ) -> None:
         self._application = application
-        self._edge = Edge(config or Config.from_options(options))
+        self._edge = edge or Edge(refuse(config or Config.from_options(options)))
         self._match = remembered(self._find)  # by the path as it comes: most need no decoding
         self._proxies = self._edge.config.trusted_proxies
 
@@ -158,22 +167,18 @@ def _as_text(raw: str) -> str:
     return raw if raw.isascii() else raw.encode("latin-1").decode("utf-8", "replace")
 
 
-def visit_of(environ: WSGIEnvironment, trusted_proxies: int = 0) -> Visit:
+def visit_of(environ: WSGIEnvironment, trusted_proxies: Trusted = 0) -> Visit:
     """The Visit of a WSGI environ."""
-    get = environ.get
+    get, header = environ.get, cgi_header(environ)
+    address = get("REMOTE_ADDR") or ""
     return Visit(  # by place: names would take as long as finding the token does
         environ["REQUEST_METHOD"],
         path_of(environ),
         _as_text(get("SCRIPT_NAME") or ""),
         get("QUERY_STRING") or "",
-        lambda: environ["wsgi.url_scheme"] == "https" or _was_secure(environ, trusted_proxies),
+        lambda: environ["wsgi.url_scheme"] == "https" or is_https(header, address, trusted_proxies),
         get("HTTP_COOKIE") or "",
-        cgi_header(environ),
+        header,
         environ,
+        address=address,
     )
-
-
-def _was_secure(environ: WSGIEnvironment, trusted_proxies: int) -> bool:
-    """What the outermost trusted proxy says of its client's scheme; what is further left is hearsay."""
-    schemes = [scheme.strip().lower() for scheme in environ.get("HTTP_X_FORWARDED_PROTO", "").split(",")]
-    return 0 < trusted_proxies <= len(schemes) and schemes[-trusted_proxies] == "https"

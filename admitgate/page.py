@@ -8,40 +8,55 @@ events are invented.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 import math
 import re
 import secrets
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import asdict
-from functools import lru_cache
-from pathlib import Path
-from typing import NamedTuple
-from urllib.parse import quote, urlsplit
+from functools import lru_cache, partial
+from typing import Any, NamedTuple
+from urllib.parse import quote
 
-from jinja2 import ChoiceLoader, Environment, FileSystemLoader, StrictUndefined, TemplateError
+from jinja2 import TemplateError
+from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup, escape
 from werkzeug.datastructures import MIMEAccept
 from werkzeug.http import parse_accept_header
 
+from . import figures, languages, policy, template, words
+from .brand import Brand
 from .decision import Place, PollPolicy
 from .errors import ConfigError
+from .languages import Language
 from .rules import event_slug
 from .visit import Answer, Visit
 
 _default_poll = PollPolicy()
-_states = ("waiting", "ready", "hold", "full", "outage", "prefetch")
-_figures = ("position", "wait", "refresh", "target", "place")
-_templates = Path(__file__).with_name("templates")
-_inline_block = re.compile(rb"<(style|script)>(.*?)</\1>", re.DOTALL)
+_default_brand = Brand()
+_states = ("waiting", "ready", "hold", "paused", "opens", "closed", "full", "outage", "prefetch")
+_figures = (
+    "position",
+    "ahead",
+    "wait",
+    "waited",
+    "updated",
+    "opens",
+    "reference",
+    "refresh",
+    "target",
+    "place",
+)
 _dump = json.JSONEncoder(separators=(",", ":")).encode
+_readable_dump = partial(json.dumps, separators=(",", ":"), ensure_ascii=False)
+_Text = tuple[bytes, ...]  # by turns a piece of the page and the name of the figure that follows it
+_seldom = 60  # seconds between refreshes of what will hardly change
 
 
 class _Fixed(NamedTuple):
     """What one rendered text is good for: everything on the page but the visitor's own figures."""
 
+    language: Language
     event: str
     root: str
     state: str
@@ -49,13 +64,17 @@ class _Fixed(NamedTuple):
     was_post: bool
     has_number: bool
     has_position: bool
+    has_waited: bool
+    has_opens: bool
 
 
 class Page:
     """Makes the answers to visits that are turned away. One per configuration, for all threads.
 
-    ``template`` is the path of a Jinja file that extends ``admitgate/waiting.html``. It is tried
-    with every state at once: a fault in it is met at start and not by the first who has to wait.
+    ``template`` is the path of a Jinja file that extends ``admitgate/waiting.html``, or a function that
+    renders a context. It is tried with every state at once: a fault in it is met at start and not by the
+    first who has to wait. With ``ask_first`` a visitor whose turn it is has to say so; else they go in by
+    themselves, after ``enter_seconds`` in which they may ask for more time.
     """
 
     def __init__(
@@ -65,18 +84,22 @@ class Page:
         mount: str = "/_admitgate/",
         status_url: str | None = None,
         poll: PollPolicy = _default_poll,
-        template: str | None = None,
+        template: str | template.Render | None = None,
+        brand: Brand = _default_brand,
+        ask_first: bool = False,
+        enter_seconds: float = 5,
     ) -> None:
         self._status_code = status_code
         self._mount = "/" + mount.strip("/") + "/"
         self._status_base = status_url and status_url.rstrip("/") + "/"
         self._poll = asdict(poll)
-        self._style, self._script = _asset("waiting.css"), _asset("waiting.js")
+        self._brand = brand
+        self._ask_first, self._enter_seconds = ask_first, enter_seconds
         self._mark = secrets.token_hex(16)
         self._text = lru_cache(maxsize=256)(self._render)
         try:
             self._load(template)
-            self._headers = _headers(map(self._sample, _states), status_url)
+            self._headers = policy.headers(map(self._sample, _states), status_url)
         except (TemplateError, OSError, TypeError, ValueError) as error:
             why = f"{type(error).__name__}: {error}"
             raise ConfigError([f"template: {template!r} can't be used ({why})."]) from error
@@ -88,31 +111,34 @@ class Page:
 
         ``enter`` is where to go when admitted, if that is not where the page is.
         """
+        language = languages.of(visit)
         retry_after = math.ceil(_sane_seconds(place.poll_seconds))
         if wants_json(visit):
-            kind, body = "application/problem+json", self._problem(visit, place, retry_after, enter)
+            kind, body = "application/problem+json", self._problem(language, visit, place, retry_after, enter)
         else:
-            kind, body = "text/html; charset=utf-8", self._html(visit, place, retry_after, enter)
+            kind, body = "text/html; charset=utf-8", self._html(language, visit, place, retry_after, enter)
         own = [("Content-Type", kind), ("Retry-After", str(retry_after))]
-        return self._complete(visit, self._status_code, own, body, set_cookie)
+        return self._complete(visit, language, self._status_code, own, body, set_cookie)
 
     def left(self, visit: Visit, event: str) -> Answer:
         """What whoever left the line is told."""
+        language = languages.of(visit)
         if wants_json(visit):
             kind, body = "application/json", b'{"state":"left"}'
         else:
-            kind, body = "text/html; charset=utf-8", self._good_bye(visit, event)
-        return self._complete(visit, 200, [("Content-Type", kind)], body)
+            kind, body = "text/html; charset=utf-8", self._good_bye(language, visit, event)
+        return self._complete(visit, language, 200, [("Content-Type", kind)], body)
 
     def _complete(
         self,
         visit: Visit,
+        language: Language,
         status: int,
         own: list[tuple[str, str]],
         body: bytes,
         set_cookie: str | None = None,
     ) -> Answer:
-        headers = [*own, *self._headers]
+        headers = [*own, ("Content-Language", language.code), *self._headers]
         if set_cookie is not None:
             headers.append(("Set-Cookie", set_cookie))
         if visit.method == "HEAD":
@@ -120,8 +146,10 @@ class Page:
         headers.append(("Content-Length", str(len(body))))
         return Answer(status, tuple(headers), body)
 
-    def _html(self, visit: Visit, place: Place, refresh: int, enter: str | None) -> bytes:
+    def _html(self, language: Language, visit: Visit, place: Place, refresh: int, enter: str | None) -> bytes:
+        now_ms = figures.now_ms()
         fixed = _Fixed(
+            language,
             place.event,
             visit.root,
             place.state,
@@ -129,73 +157,125 @@ class Page:
             place.was_post,
             place.number is not None,
             place.position is not None,
+            place.waited_seconds is not None,
+            place.state == "opens" and place.opens_at > 0,
         )
-        return self._text(fixed) % {
-            b"position": _escaped(self._position_text(place)),
-            b"wait": _escaped(self._wait_text(place.wait_seconds)),
-            b"refresh": b"%d" % max(2, refresh),
-            b"target": _escaped(_own_url(visit)) if place.was_post else b"",
-            b"place": _place_json(place, enter),
+        return _filled(
+            self._text(fixed),
+            {
+                b"position": _escaped(figures.position(language, place)),
+                b"ahead": _escaped(figures.ahead(language, place)),
+                b"wait": _escaped(figures.wait(language, place.wait_seconds)),
+                b"waited": _escaped(figures.waited(language, place.waited_seconds)),
+                b"updated": figures.moment(now_ms // 60_000),
+                b"opens": figures.moment(place.opens_at // 60_000) if fixed.has_opens else b"",
+                b"reference": figures.reference(place.number).encode() if place.number else b"",
+                b"refresh": b"%d" % max(_seldom if place.state == "closed" else 2, refresh),
+                b"target": _escaped(_own_url(visit)) if place.was_post else b"",
+                b"place": _place_json(place, enter, now_ms),
+            },
+        )
+
+    def _render(self, fixed: _Fixed) -> _Text:
+        """The page in pieces. No event's name can forge a mark that nobody can guess."""
+        html = self._waiting({**self._context(fixed), **{name: self._marked(name) for name in _figures}})
+        return tuple(re.split(self._mark.encode() + rb"-(\w+)-", html.encode(errors="replace")))
+
+    def _context(self, fixed: _Fixed) -> dict[str, Any]:
+        """What a template may print, but for the figures."""
+        said = words.in_language(fixed.language)
+        heading = said["states"][fixed.state]["heading"]
+        is_asked = self._ask_first and fixed.state == "waiting"
+        return {
+            **self._in_language(fixed.language),
+            **fixed._asdict(),
+            "language": fixed.language.code,
+            "heading": heading,
+            "text": said["waiting_asked"] if is_asked else said["states"][fixed.state]["text"],
+            "title": said["title"].replace("{heading}", heading).replace("{event}", _short(fixed.event, 80)),
+            "event_name": _short(fixed.event, 200),
+            "message": fixed.message or self._brand.message,
+            "urls": self._urls(fixed.root, fixed.event),
+            "updated_text": _around(said["updated"], "time"),
+            "reference_text": _around(said["reference"], "code"),
+            "data": self._data(fixed),
+            "script": self._script,
         }
 
-    def _render(self, fixed: _Fixed) -> bytes:
-        """The page as a bytes format. No event's name can forge a mark that nobody can guess."""
-        urls = self._urls(fixed.root, fixed.event)
-        html = self._waiting_template.render(
-            **fixed._asdict(),
-            urls=urls,
-            facts={
-                "event": fixed.event,
-                "message": fixed.message,
-                "poll": self._poll,
-                "urls": urls,
-            },
-            words=self._words,
-            style=self._style,
-            script=self._script,
-            **{name: f"{self._mark}-{name}-" for name in _figures},
-        )
-        marked = html.encode(errors="replace").replace(b"%", b"%%")
-        return re.sub(self._mark.encode() + rb"-(\w+)-", rb"%(\1)b", marked)
+    def _in_language(self, language: Language) -> dict[str, Any]:
+        """What every page has."""
+        return {
+            "words": words.in_language(language),
+            "language": language.code,
+            "direction": language.direction,
+            "style": self._style,
+            "brand": {"name": self._brand.name, "logo": self._logo, "contact": self._brand.contact},
+        }
+
+    def _data(self, fixed: _Fixed) -> Markup:
+        """All that the script knows, in which nothing may end the script it stands in."""
+        said = words.for_script(fixed.language)
+        if self._ask_first:
+            text = words.in_language(fixed.language)["waiting_asked"]
+            waiting = {**said["states"]["waiting"], "text": text}
+            said = {**said, "states": {**said["states"], "waiting": waiting}}
+        facts = {
+            "event": fixed.event,
+            "message": fixed.message,
+            "standing": self._brand.message,
+            "poll": self._poll,
+            "urls": self._urls(fixed.root, fixed.event),
+            "ask_first": self._ask_first,
+            "enter_seconds": self._enter_seconds,
+        }
+        known = htmlsafe_json_dumps({"facts": facts, "words": said}, dumps=_readable_dump)
+        known = known.replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+        return Markup(f'{known[:-1]},"place":{self._marked("place")}}}')
+
+    def _marked(self, name: str) -> str:
+        return f"{self._mark}-{name}-"
 
     def _sample(self, state: str) -> bytes:
-        text = self._render(_Fixed("event", "", state, "message", True, True, True))
-        return text % {name.encode(): b"" for name in _figures}
+        text = self._render(
+            _Fixed(languages.ENGLISH, "event", "", state, "message", True, True, True, True, True)
+        )
+        return _filled(text, {name.encode(): b"" for name in _figures})
 
-    def _load(self, template: str | None) -> None:
-        own = Path(template or _templates / "admitgate/waiting.html")
-        env = _environment(own.parent)
-        self._waiting_template = env.get_template(own.name)
-        self._left_template = env.get_template("admitgate/left.html")
-        self._words = vars(env.get_template("admitgate/words.jinja").module)["words"]
+    def _load(self, of_site: str | template.Render | None) -> None:
+        self._style, self._script = template.style(self._brand.style), template.script()
+        self._logo = self._brand.logo_url
+        self._waiting, self._left = template.renderer(of_site), template.good_bye()
 
-    def _good_bye(self, visit: Visit, event: str) -> bytes:
-        return self._left_template.render(
-            event=event, home=_local_url(visit.root + "/"), words=self._words, style=self._style
-        ).encode(errors="replace")
+    def _good_bye(self, language: Language, visit: Visit, event: str) -> bytes:
+        known = self._in_language(language)
+        said = known["words"]["states"]["left"]
+        home = _local_url(visit.root + "/")
+        return self._left({**known, **said, "event_name": _short(event, 200), "home": home}).encode(
+            errors="replace"
+        )
 
-    def _problem(self, visit: Visit, place: Place, retry_after: int, enter: str | None) -> bytes:
-        heading = self._words["states"][place.state]["heading"]
-        detail = self._words["problem"].format(heading=heading, n=retry_after)
-        if place.was_post:
-            detail += " " + self._words["problem_was_post"]
+    def _problem(
+        self, language: Language, visit: Visit, place: Place, retry_after: int, enter: str | None
+    ) -> bytes:
         urls = self._urls(visit.root, place.event)
         return _dump(
             {
                 "type": f"urn:problem-type:admitgate:{place.state}",
-                "title": heading,
+                "title": language.gettext(words.STATES[place.state][0]),
                 "status": self._status_code,
-                "detail": detail,
+                "detail": figures.problem(language, place, retry_after),
                 "event": place.event,
                 "state": place.state,
                 "number": place.number,
                 "position": place.position,
                 "wait_seconds": place.wait_seconds,
-                "message": place.message,
+                "message": place.message or self._brand.message,
+                "reference": figures.reference(place.number) if place.number else None,
                 "poll_url": urls["status"],
                 "check_in_url": urls["check_in"],
                 "leave_url": urls["leave"],
                 "retry_after": retry_after,
+                **({"opens_at": place.opens_at} if place.opens_at else {}),
                 **({"enter_url": enter} if enter else {}),
             }
         ).encode()
@@ -208,35 +288,6 @@ class Page:
             "check_in": f"{base}check-in/{slug}",
             "leave": f"{base}leave/{slug}",
         }
-
-    def _position_text(self, place: Place) -> str:
-        if place.position is None:
-            return ""
-        is_about = place.is_about and place.position > 1
-        words = self._words["about"] if is_about else "{n}"
-        return words.replace("{n}", f"{place.position:,}")
-
-    def _wait_text(self, wait_seconds: tuple[int, int] | None) -> str:
-        form, low, high = wait_form(wait_seconds)
-        words: str = self._words["wait"][form]
-        return words.replace("{low}", f"{low:,}").replace("{high}", f"{high:,}")
-
-
-def wait_form(wait_seconds: tuple[int, int] | None) -> tuple[str, int, int]:
-    """Which words say this range, and the two figures in them. ``waiting.js`` has the same rule."""
-    if wait_seconds is None:
-        return "unknown", 0, 0
-    low, high = wait_seconds
-    if low >= 86_400:
-        return "days", 0, 0
-    if high <= 60:
-        return "soon", 0, 0
-    name, unit = ("minutes", 60) if high <= 5_400 else ("hours", 3_600)
-    step = unit * 5 if unit == 60 and high > 1_200 else unit
-    start, end = low // step * step // unit, -(-high // step) * step // unit
-    if start == 0:
-        return f"up_to_{name}", start, end
-    return (f"about_{name}" if start == end else name), start, end
 
 
 def wants_json(visit: Visit) -> bool:
@@ -256,22 +307,42 @@ def _sane_seconds(seconds: float) -> float:
     return min(3600.0, max(1.0, seconds))
 
 
-def _place_json(place: Place, enter: str | None) -> bytes:
-    """The visitor's own figures, and an address in which nothing may end the script it stands in."""
-    figures = _dump(
-        {
-            "state": place.state,
-            "number": place.number,
-            "position": place.position,
-            "is_about": place.is_about,
-            "wait_seconds": place.wait_seconds,
-            "serving": place.serving,
-            "issued": place.issued,
-            "poll_seconds": _sane_seconds(place.poll_seconds),
-            **({"enter": enter} if enter else {}),
-        }
+def _place_json(place: Place, enter: str | None, now_ms: int) -> bytes:
+    """The visitor's own figures, and an address in which nothing may end the script it stands in.
+
+    Written by hand, as an encoder would take a third of the time that the whole page does.
+    """
+    wait = "null" if place.wait_seconds is None else "[{},{}]".format(*place.wait_seconds)
+    known = (
+        f'{{"state":"{place.state}","number":{_or_null(place.number)},"position":{_or_null(place.position)},'
+        f'"is_about":{"true" if place.is_about else "false"},"wait_seconds":{wait},'
+        f'"waited_seconds":{_or_null(place.waited_seconds)},"serving":{place.serving},'
+        f'"issued":{place.issued},"poll_seconds":{_sane_seconds(place.poll_seconds)},'
+        f'"opens_at":{place.opens_at},"now":{now_ms}'
     )
-    return figures.replace("<", "\\u003c").encode()
+    address = f',"enter":{_dump(enter)}'.replace("<", "\\u003c") if enter else ""
+    return f"{known}{address}}}".encode()
+
+
+def _or_null(figure: int | None) -> int | str:
+    return "null" if figure is None else figure
+
+
+def _filled(text: _Text, values: Mapping[bytes, bytes]) -> bytes:
+    """Joined, as a format would be read sign by sign, and the page has thirty thousand."""
+    pieces = list(text)
+    pieces[1::2] = [values[name] for name in text[1::2]]
+    return b"".join(pieces)
+
+
+def _short(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def _around(text: str, name: str) -> tuple[str, str]:
+    """What stands before and after a figure that has an element of its own."""
+    before, _, after = text.partition("{" + name + "}")
+    return before, after
 
 
 def _escaped(text: str) -> bytes:
@@ -286,53 +357,3 @@ def _own_url(visit: Visit) -> str:
 def _local_url(path: str) -> str:
     """The path as a URL of this site: one slash in front, so that nobody reads a host into it."""
     return "/" + quote(path.lstrip("/\\"), safe="/:@!$&()*+,;=~", errors="replace")
-
-
-def _environment(folder: Path) -> Environment:
-    loaders = [FileSystemLoader(_templates), FileSystemLoader(folder)]
-    return Environment(
-        loader=ChoiceLoader(loaders), autoescape=True, trim_blocks=True, undefined=StrictUndefined
-    )
-
-
-def _asset(name: str) -> Markup:
-    """A style or a script to stand in the page, without its comments: every visitor pays for it."""
-    lines = map(str.strip, (_templates / "admitgate" / name).read_text("utf-8").splitlines())
-    return Markup("\n".join(line for line in lines if line and not line.startswith(("//", "/*"))))
-
-
-def _headers(samples: Iterable[bytes], status_url: str | None) -> tuple[tuple[str, str], ...]:
-    return (
-        ("Cache-Control", "no-store"),
-        ("Vary", "Cookie, Accept, Accept-Language"),
-        ("X-Robots-Tag", "noindex"),
-        ("X-Content-Type-Options", "nosniff"),
-        ("Referrer-Policy", "same-origin"),
-        ("Content-Security-Policy", _content_policy(samples, status_url)),
-    )
-
-
-def _content_policy(samples: Iterable[bytes], status_url: str | None) -> str:
-    """Allows what a page made for nobody has inline. What a visitor could smuggle in is not there."""
-    hashes: dict[str, dict[str, None]] = {"style": {}, "script": {}}
-    for sample in samples:
-        for kind, text in _inline_block.findall(sample):
-            digest = base64.b64encode(hashlib.sha256(text).digest()).decode()
-            hashes[kind.decode()][f"'sha256-{digest}'"] = None
-    directives = (
-        "default-src 'none'",
-        " ".join(["style-src", *hashes["style"]]),
-        " ".join(["script-src", *hashes["script"]]),
-        " ".join(["connect-src 'self'", *_origins(status_url)]),
-        "img-src data:",
-        "form-action 'self'",
-        "base-uri 'none'",
-        "frame-ancestors 'none'",
-    )
-    return "; ".join(directives)
-
-
-def _origins(url: str | None) -> list[str]:
-    parts = urlsplit(url or "")
-    host = quote(parts.netloc.rpartition("@")[2], safe=":[]")
-    return [f"{parts.scheme}://{host}"] if host else []

@@ -1,4 +1,4 @@
-"""Which rule does a path come under, and which event does it belong to?
+"""Which rule does a path come under, and which event does it belong to?  (For endpoints: ``endpoints.py``.)
 
 A path is matched as it came and in its canonical form, because what routers and proxies make of an odd path
 differs and nothing may walk round the gate by writing it oddly. The answer can only be too strict: the
@@ -11,8 +11,9 @@ import base64
 import hashlib
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
+from functools import cached_property, lru_cache
 from string import Formatter
 from typing import Any
 from urllib.parse import unquote
@@ -21,8 +22,11 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Map, MapAdapter
 from werkzeug.routing import Rule as Route
 
+from .known_events import SOURCES, Source, is_source, known_events
+
 MODES = ("on", "observe", "off")
 OUTAGE_ANSWERS = ("hold", "open")
+SHARED_OPTIONS = ("capacity", "lease_seconds", "grace_seconds", "admit_per_minute", "max_waiting", "events")
 
 _rest = "admitgate_rest"
 _remembered = 10_000
@@ -30,11 +34,13 @@ _remembered_length = 512
 _longest_event = 120
 _decodings = 3
 _half_a_day = 12 * 3600
+_an_endpoint = "the name of a Flask endpoint or of a Django view, such as 'shop.checkout' or 'shop:checkout'"
 
 _plain_slug = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*").fullmatch
 _plain_path = re.compile(r"(?:/[a-z0-9_~-][a-z0-9_.~-]*)+").fullmatch
 _params = re.compile(r";[^/]*")
 _junk = re.compile(r"[\x00-\x1f\x7f]|^\s+|\s+$")
+_anything = re.compile("(?s:.+)")
 _placeholder = re.compile(r"<(?:[^<>]*:)?([A-Za-z_][A-Za-z0-9_]*)>")
 
 
@@ -42,17 +48,22 @@ _placeholder = re.compile(r"<(?:[^<>]*:)?([A-Za-z_][A-Za-z0-9_]*)>")
 class Rule:
     """Which requests belong to which event, and the event's options.
 
-    ``path`` is in werkzeug's rule syntax and stands for the path and everything below it. ``event`` is a
-    template over its placeholders, by default their values, else the path. ``capacity`` is how many visitors
+    ``path`` is in werkzeug's rule syntax and stands for the path and everything below it. ``endpoint``, in
+    its stead, is a Flask endpoint or the name of a Django view, and stands for whatever the framework's
+    router brings there. ``event`` is a template over the placeholders (an endpoint's are the view's
+    arguments), by default their values, else the path or the endpoint. ``capacity`` is how many visitors
     are inside at a time. ``lease_seconds`` without a request end a visit; ``claim_seconds`` is how long an
     admitted page has to show up; ``grace_seconds`` how long newly invited visitors have to say that they are
     there. Beyond ``max_waiting`` people in line nobody gets a number. A response below 400 to a path under
-    ``release_on`` gives the slot back.
+    ``release_on`` (which may be an endpoint where the rule has one) gives the slot back. ``events`` are the
+    events that there are, if the rule knows: a list of names, or a callable that gives one, which is asked
+    every ``events_seconds``; any other name is answered with 404.
     """
 
-    path: str
+    path: str | None = None
     _: KW_ONLY
     capacity: int
+    endpoint: str | None = None
     event: str | None = None
     lease_seconds: float = 600
     claim_seconds: float = 60
@@ -65,26 +76,93 @@ class Rule:
     release_on: str | None = None
     on_outage: str | None = None
     verify_every_request: bool = False
+    events: Source | None = None
+    events_seconds: float = 60
 
     def template(self) -> str:
         """The event's template, written out where it was left to the default."""
         if self.event is not None:
             return self.event
+        if self.path is None:
+            return str(self.endpoint).replace("{", "{{").replace("}", "}}")
         names = placeholders(self.path)
         return "/".join(f"{{{name}}}" for name in names) if names else self.path.strip("/") or "/"
 
+    @property
+    def name(self) -> str:
+        """What the rule is known by to who wrote it."""
+        return str(self.path if self.endpoint is None else self.endpoint)
+
+    @property
+    def is_named_by_view(self) -> bool:
+        """True where the event is made of whatever arguments the view has."""
+        return self.path is None and self.event is None
+
+    @property
+    def releases_on_endpoint(self) -> bool:
+        """True where ``release_on`` is an endpoint and not a path."""
+        return self.release_on is not None and self.path is None and not self.release_on.startswith("/")
+
+    def event_at(self, values: Mapping[str, Any]) -> str:
+        """The event of a request with such values: a path's, or the arguments of a view."""
+        if self.path is not None:
+            return event_name(self.template(), values)
+        if self.event is None and values:
+            template = "/".join(f"{{{name}}}" for name in values)
+        else:
+            template = self.template()
+        # A name that the view doesn't have is told by the checks; visitors share a line, and see no error.
+        event = event_name(template, _Arguments(values, self.name))
+        return event or event_name("{name}", {"name": self.name})
+
+    def knows(self, event: str) -> bool:
+        """False for an event that there isn't."""
+        return self.events is None or event in self._known
+
+    @cached_property
+    def _known(self) -> Container[str]:
+        assert self.events is not None
+        return known_events(self.events, bounded, self.events_seconds, ascii(self.name))
+
     def faults(self) -> list[str]:
         """One sentence for each option that can't be used."""
-        return [*self._path_faults(), *self._number_faults(), *self._choice_faults()]
+        try:
+            return [
+                *self._endpoint_faults(),
+                *self._path_faults(),
+                *self._number_faults(),
+                *self._choice_faults(),
+                *self._events_faults(),
+            ]
+        except ValueError as error:
+            return [
+                f"event is {self.event!r}, but only names may stand in braces, such as '{{event}}' ({error})."
+            ]
+
+    def _endpoint_faults(self) -> Iterator[str]:
+        if self.path is None and self.endpoint is None:
+            yield "path is missing: give it, or an endpoint."
+        elif self.path is not None and self.endpoint is not None:
+            yield (
+                f"path is {self.path!r} and endpoint is {self.endpoint!r}: give one of them, or make two "
+                "rules with the same event."
+            )
+        elif self.endpoint is not None and not is_endpoint(self.endpoint):
+            yield f"endpoint is {self.endpoint!r}: give {_an_endpoint}."
+        named = self.release_on if isinstance(self.release_on, str) and self.releases_on_endpoint else None
+        if named is not None and not is_endpoint(named):
+            yield f"release_on is {self.release_on!r}: give a path, or {_an_endpoint}."
+        if isinstance(self.event, str):
+            template_names(self.event)  # raises ValueError
 
     def _path_faults(self) -> Iterator[str]:
         for name, path in (("path", self.path), ("release_on", self.release_on)):
-            if path is None and name == "release_on":
+            if path is None or (isinstance(path, str) and name == "release_on" and self.releases_on_endpoint):
                 continue
             fault = route_fault(path)
             if fault:
                 yield f"{name} is {path!r}, but {fault}."
-            elif isinstance(self.path, str) and isinstance(self.event, str | None):
+            elif isinstance(self.path, str | None) and isinstance(self.event, str | None):
                 missing = template_names(self.template()) - set(placeholders(str(path)))
                 if missing:
                     yield (
@@ -101,6 +179,7 @@ class Rule:
             ("cold_hold_seconds", self.cold_hold_seconds, 0, _half_a_day, False),
             ("admit_per_minute", self.admit_per_minute, 0.001, 10_000_000, False),
             ("max_waiting", self.max_waiting, 0, 1_000_000_000, True),
+            ("events_seconds", self.events_seconds, 1, 3600, False),
         ):
             is_optional = name in ("admit_per_minute", "max_waiting")
             if value is None and is_optional:
@@ -121,12 +200,37 @@ class Rule:
         if self.methods is not None and not is_methods(self.methods):
             yield f"methods is {self.methods!r}: give a list such as ['GET', 'POST'], or leave it out."
 
+    def _events_faults(self) -> Iterator[str]:
+        if self.events is not None and not is_source(self.events):
+            yield f"events is {self.events!r}: give {SOURCES}, or leave it out."
+        elif isinstance(self.events, list | tuple | set | frozenset) and not self.is_named_by_view:
+            can_be = _template_pattern(self.template()).fullmatch
+            strange = next((name for name in self.events if not can_be(str(name))), None)
+            if strange is not None:
+                yield f"events has {strange!r}, but no request is for it, as event is {self.template()!r}."
+
+
+def disagreements(known: Rule, rule: Rule, event: str) -> list[str]:
+    """What two rules that share an event say differently of it."""
+    return [
+        f"the rules for {known.name!r} and {rule.name!r} share the event {event!r}, but one has {name} "
+        f"{getattr(known, name)!r} and the other {getattr(rule, name)!r}: give both the same, or different "
+        "events."
+        for name in SHARED_OPTIONS
+        if getattr(known, name) != getattr(rule, name)
+    ]
+
 
 def is_number(value: object, least: float, most: float, *, is_whole: bool = False) -> bool:
     """True for a finite number between the two; a bool is none."""
     if isinstance(value, bool) or not isinstance(value, int if is_whole else int | float):
         return False
     return math.isfinite(value) and least <= value <= most
+
+
+def is_endpoint(value: object) -> bool:
+    """True for what may be an endpoint's name."""
+    return isinstance(value, str) and value.isprintable() and value != "" and not value.startswith("/")
 
 
 def is_methods(value: object) -> bool:
@@ -163,6 +267,17 @@ def route_fault(path: object) -> str | None:
     except (ValueError, LookupError, SyntaxError, HTTPException) as error:
         return f"werkzeug can't read it as a route ({error})"
     return None
+
+
+class _Arguments(dict[str, Any]):
+    """A view's arguments; whatever else a template asks for is the endpoint's name."""
+
+    def __init__(self, values: Mapping[str, Any], endpoint: str) -> None:
+        super().__init__(values)
+        self._endpoint = endpoint
+
+    def __missing__(self, name: str) -> str:
+        return self._endpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,17 +329,56 @@ class Rules:
         self._rules = tuple(rule for rule in rules if rule.mode != "off")
         self._mount = mount
         self._cookie_prefix = cookie_prefix
-        self._gates = [(rule, _routes(rule.path), _routes(_lower(rule.path))) for rule in self._rules]
-        self._releases = [(rule, _routes(rule.release_on)) for rule in self._rules if rule.release_on]
+        on_paths = [rule for rule in self._rules if rule.path is not None]
+        self._gates = [
+            (rule, path, _routes(path), _routes(_lower(path))) for rule in on_paths if (path := rule.path)
+        ]
+        self._releases = [(rule, _routes(rule.release_on)) for rule in on_paths if rule.release_on]
+        self._view_releases = [
+            (rule, _routes(rule.release_on))
+            for rule in self._rules
+            if rule.path is None and rule.release_on and not rule.releases_on_endpoint
+        ]
         self._exempt = [_routes(path) for path in exempt]
         self._prefixes = tuple(
-            {_prefix(path) for rule in self._rules for path in (rule.path, rule.release_on) if path}
+            {_prefix(path) for rule in on_paths for path in (rule.path, rule.release_on) if path}
         )
         self._events = [(rule, _template_pattern(rule.template())) for rule in self._rules]
+        self._events += [(rule, _anything) for rule in self._rules if rule.is_named_by_view]
         self.match = remembered(self.find)
         """What ``find`` finds."""
-        self.of_event = remembered(self._find_event)
+        self.released_after_view = remembered(self._find_view_release)
+        """The match of a path where a rule for an endpoint has its slots given back."""
+        self._of_event = remembered(self._find_event)
+        self._of_other_rules: Callable[[str], Match | None] = lambda event: None
+
+    def of_event(self, event: str) -> Match | None:
         """The first rule that has such an event: for the requests that name an event and not a path."""
+        return self._of_event(event) or self._of_other_rules(event)
+
+    def of_known_event(self, event: str) -> Match | None:
+        """The same for a name that anybody may have made up: only a rule that knows it has it."""
+        match = self.of_event(event)
+        if match is None or match.rule.knows(event):
+            return match
+        known = (rule for rule, pattern in self._events if pattern.fullmatch(event) and rule.knows(event))
+        rule = next(known, None)
+        if rule is not None:
+            return self._match(rule, event, True, False)
+        match = self._of_other_rules(event)
+        return match if match is not None and match.rule.knows(event) else None
+
+    def ask_also(self, of_event: Callable[[str], Match | None]) -> None:
+        """Where to ask for the events of rules that aren't in the settings."""
+        self._of_other_rules = of_event
+
+    def exempts(self, path: str) -> bool:
+        """True for a path that nobody waits for, as long as it is written plainly."""
+        return bool(self._exempt) and self._is_exempt(path, _plain(path))
+
+    def of_view(self, rule: Rule, values: Mapping[str, Any]) -> Match:
+        """The match of a view that the framework's router chose, with these arguments."""
+        return self._match(rule, rule.event_at(values), True, False)
 
     def _find_event(self, event: str) -> Match | None:
         if len(event) > _longest_event or not event.isprintable():
@@ -238,37 +392,44 @@ class Rules:
         """The match of a path relative to the application's root; OURS below the mount; None: it passes."""
         if path.startswith(self._mount):
             return OURS
-        plain = path if _plain_path(path) else canonical(path)
+        plain = _plain(path)
         lower = plain.lower()
         if not lower.startswith(self._prefixes) and not path.lower().startswith(self._prefixes):
             return None
-        if plain == path and any(_values(routes, path) is not None for routes in self._exempt):
+        if self._is_exempt(path, plain):
             return None
-        gated, released = self._gated(path, plain, lower), self._released(path)
+        gated, released = self._gated(path, plain, lower), self._released(path, self._releases)
         if gated is not None:
             return self._match(*gated, True, released == gated)
         if released is not None:
             return self._match(*released, False, True)
         return None
 
+    def _is_exempt(self, path: str, plain: str) -> bool:
+        return plain == path and any(_values(routes, path) is not None for routes in self._exempt)
+
     def _gated(self, path: str, plain: str, lower: str) -> tuple[Rule, str] | None:
-        for rule, routes, lower_routes in self._gates:
+        for rule, route, routes, lower_routes in self._gates:
             values = _values(routes, path)
             if values is None and plain != path:
                 values = _values(routes, plain)
             if values is None and lower != path:
-                values = _values(lower_routes, _lower_where_fixed(plain, rule.path))
+                values = _values(lower_routes, _lower_where_fixed(plain, route))
             if values is None and lower != path:
                 values = _values(lower_routes, lower)
             if values is not None:
-                return rule, event_name(rule.template(), values)
+                return rule, rule.event_at(values)
         return None
 
-    def _released(self, path: str) -> tuple[Rule, str] | None:
-        for rule, routes in self._releases:
+    def _find_view_release(self, path: str) -> Match | None:
+        released = self._released(path, self._view_releases)
+        return None if released is None else self._match(*released, False, True)
+
+    def _released(self, path: str, releases: Sequence[tuple[Rule, MapAdapter]]) -> tuple[Rule, str] | None:
+        for rule, routes in releases:
             values = _values(routes, path)
             if values is not None:
-                return rule, event_name(rule.template(), values)
+                return rule, rule.event_at(values)
         return None
 
     def _match(self, rule: Rule, event: str, is_gated: bool, is_releasing: bool) -> Match:
@@ -277,13 +438,18 @@ class Rules:
 
 def event_name(template: str, values: Mapping[str, Any]) -> str:
     """The event of a template and its values: printable and of bounded length, whatever was in the URL."""
-    event = template.format_map(values)
+    return bounded(template.format_map(values))
+
+
+def bounded(event: str) -> str:
+    """An event's name as we use it: what is too long or can't be printed is made short and clean."""
     if len(event) <= _longest_event and event.isprintable():
         return event
     digest = hashlib.sha256(event.encode("utf-8", "surrogatepass")).hexdigest()[:16]
     return "".join(char for char in event[:64] if char.isprintable()) + "~" + digest
 
 
+@lru_cache(_remembered)
 def cookie_name(prefix: str, event: str) -> str:
     """The name of an event's cookie: event names may hold what cookie names may not."""
     return f"{prefix}_{hashlib.sha256(event.encode()).hexdigest()[:8]}"
@@ -318,6 +484,10 @@ def slug_event(slug: str) -> str:
         return base64.urlsafe_b64decode(slug[1:] + "=" * (-len(slug[1:]) % 4)).decode()
     except ValueError:
         return slug
+
+
+def _plain(path: str) -> str:
+    return path if _plain_path(path) else canonical(path)
 
 
 def _lower(path: str) -> str:

@@ -11,6 +11,7 @@ from .config import Config
 
 log = logging.getLogger("admitgate")
 
+_first_pause_seconds = 1.0
 _pause_seconds = 30.0
 
 
@@ -37,6 +38,7 @@ class StartCheck:
     def _look_until_seen(self) -> None:
         """A Redis that is away is an outage, which the breaker tells of; it is looked at when it is back."""
         try:
+            time.sleep(_first_pause_seconds)  # a server that forks after its first request has forked by then
             while not self._is_seen():
                 time.sleep(_pause_seconds)
         except Exception:  # a look must never do harm, whatever a Redis of tomorrow answers

@@ -57,7 +57,7 @@ class Status:
         if verb == "healthz" and not slug:
             return (yield from self._health())
         method, respond = self._verbs.get(verb, ("", None))
-        match = self._gate.of_event(slug_event(slug)) if slug else None
+        match = self._gate.of_known_event(slug_event(slug)) if slug else None
         if respond is None or match is None:
             return _json(404, {"title": "Nothing here", "detail": "No rule has such an event."}, _no_store)
         if visit.method.upper() not in (method, "HEAD" if method == "GET" else method):
@@ -103,7 +103,8 @@ class Status:
         if reply.verdict == "ADMIT":
             admission = self._gate.admission(match, token.sid, reply, is_claim=isinstance(token, Ticket))
             cookie = set_cookie(self._config, visit, match, admission.set_cookie)
-            return _json(200, {"state": "admitted"}, ("Set-Cookie", cookie), _no_store)
+            seconds = (reply.value - reply.now_ms) / 1000  # for which the slot waits for them
+            return _json(200, {"state": "admitted", "seconds": seconds}, ("Set-Cookie", cookie), _no_store)
         if isinstance(token, Lease) or reply.verdict == "GONE":
             gone = ("Set-Cookie", set_cookie(self._config, visit, match, ""))
             return _json(410, {"state": "gone"}, gone, _no_store)
@@ -124,9 +125,8 @@ class Status:
         try:
             yield counter.PING
         except Outage as outage:
-            is_ready = all(
-                (rule.on_outage or self._config.on_outage) == "open" for rule in self._config.rules
-            )
+            answers = [rule.on_outage or self._config.on_outage for rule in self._config.rules]
+            is_ready = set(answers or [self._config.on_outage]) == {"open"}
             return _json(200 if is_ready else 503, {"redis": "away", "detail": outage.reason}, _no_store)
         return _json(200, {"redis": "well"}, _no_store)
 
@@ -148,7 +148,6 @@ def document(config: Config, match: Match, snapshot: Snapshot | None, state: str
         "message": known.message,
         "step": known.step,
         "grace": match.rule.grace_seconds,
-        "gap": [known.gap_from, known.gap_to] if known.gap_to > known.serving else None,
         "poll": {
             "floor": poll.floor,
             "ceiling": round(poll.ceiling, 1),
@@ -156,6 +155,8 @@ def document(config: Config, match: Match, snapshot: Snapshot | None, state: str
             "guarded": poll.guarded,
         },
         "updated": known.at_ms,
+        **({"gap": [known.gap_from, known.gap_to]} if known.gap_to > known.serving else {}),
+        **({"opens_at": known.opens_at} if known.shut == "opens" else {}),
     }
 
 
@@ -181,6 +182,8 @@ def is_from_elsewhere(visit: Visit) -> bool:
 
 
 def _state(snapshot: Snapshot) -> str:
+    if snapshot.shut:
+        return snapshot.shut
     if snapshot.hold_left_ms:
         return "hold"
     return "waiting" if snapshot.waiting > 0 else "open"

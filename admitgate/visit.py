@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 
+def _untold(request: Any) -> str:
+    return ""
+
+
 @dataclass(slots=True)
 class Visit:
     """One request as the gate sees it.
@@ -15,7 +19,9 @@ class Visit:
     see it.
     ``header`` takes a lower-case name and gives the value, or the empty string; ``is_secure`` is true for
     https. Both are asked only where it matters: most requests need neither.
-    ``request`` is the framework's own object, for the callables in the settings.
+    ``request`` is the framework's own object, for the callables in the settings; ``language`` reads off it
+    which language the site itself speaks to this visitor; the empty string leaves that to the browser.
+    ``address`` is who has come to the server, often a proxy (REMOTE_ADDR): ``clients.py`` knows more.
     """
 
     method: str
@@ -26,6 +32,8 @@ class Visit:
     cookies: str
     header: Callable[[str], str]
     request: Any = None
+    language: Callable[[Any], str] = _untold
+    address: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from admitgate import AdmitGate, Rule
 from admitgate.config import Config
 from admitgate.room import WaitingRoom
 
-key = "a key for the benchmark"
+key = "a key for the benchmark, which signs nothing else"
 steps = 4  # of a check-out, each a request; the last one pays and gives the slot back
 
 

@@ -14,7 +14,7 @@ from admitgate.counter import Counter
 from admitgate.memory import Memories
 from admitgate.tokens import Lease, Ticket, Tokens, new_sid
 
-key = "a key for the benchmark"
+key = "a key for the benchmark, which signs nothing else"
 half_a_day = 43_200
 out_of_reach = 200_000  # further back in line than the steps of one run come
 present = 16

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
-from functools import cache
 from typing import Any, ClassVar
 from wsgiref.validate import validator
 
@@ -25,7 +24,7 @@ from flask import Flask, Response, g, request
 from werkzeug.middleware.lint import InputStream, LintMiddleware
 from werkzeug.test import Client, TestResponse
 
-from admitgate import AdmitGate, Rule, connection, counter, gate, memory, page
+from admitgate import AdmitGate, Rule, connection, counter, gate, known_events, memory
 from admitgate.admission import Admission
 from admitgate.flask import AdmitGate as FlaskGate
 from admitgate.rules import cookie_name
@@ -38,6 +37,8 @@ CHECKOUT_RULE = {
     "lease_seconds": 60,
     "release_on": "/events/<event>/thanks",
 }
+KEY = "the shop's key, known to nobody outside"
+OLD_KEY, NEW_KEY = "an old key, which signs no longer", "a new key, which signs from now on"
 JSON = {"Accept": "application/json"}
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
@@ -47,15 +48,12 @@ _now = (
     "return {math.floor(us / 1000000), us % 1000000} end)()"
 )
 
-page._environment = cache(
-    page._environment
-)  # compiling its templates anew is most of what opening a site takes
 InputStream.readlines = lambda self, hint=-1: list(
     self
 )  # PEP 3333 has it, and the other validator asks for it
 
 settings.configure(
-    SECRET_KEY="k" * 50,
+    SECRET_KEY=KEY,
     ALLOWED_HOSTS=["*"],
     INSTALLED_APPS=["admitgate.django"],
     MIDDLEWARE=[
@@ -323,7 +321,7 @@ class Opener:
     def __call__(self, *, is_guarded: bool = True, **options: Any) -> Site:
         rule = {name: options.pop(name) for name in _rule_options & options.keys()}
         options.setdefault("rules", [CHECKOUT_RULE | rule])
-        defaults = {"redis_url": self._redis_url, "redis_timeout_seconds": 10, "secret_key": "k" * 50}
+        defaults = {"redis_url": self._redis_url, "redis_timeout_seconds": 10, "secret_key": KEY}
         options = defaults | options
         guard = guarded if is_guarded else unguarded
         adapter = self._adapter(shop := Shop(), options, guard)
@@ -374,7 +372,7 @@ class Clock:
 def clock(redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> Clock:
     """Time that stands still."""
     clock = Clock(redis_client)
-    for module in (memory, counter, gate, connection):
+    for module in (memory, counter, gate, connection, known_events):
         monkeypatch.setattr(module, "monotonic", lambda: clock.monotonic)
     scripts = {
         verb: text.replace("redis.call('TIME')", _now) for verb, text in counter.load_scripts().items()

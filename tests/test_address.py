@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from sites import KEY
 
 from admitgate import AdmitGate, Config, ConfigError
 from admitgate.address import SCHEMES, read
@@ -15,7 +16,7 @@ RULE: dict[str, Any] = {"path": "/checkout", "capacity": 5}
 def fault_of(url: str) -> str:
     """The one thing that is wrong with this redis_url."""
     with pytest.raises(ConfigError) as caught:
-        Config.from_options({"rules": [RULE], "secret_key": "key", "redis_url": url})
+        Config.from_options({"rules": [RULE], "secret_key": KEY, "redis_url": url})
     (fault,) = caught.value.faults
     return fault
 
@@ -27,7 +28,7 @@ def test_every_scheme_starts_a_gate(scheme: str) -> None:
     AdmitGate(
         lambda environ, start: [],
         rules=[RULE],
-        secret_key="key",
+        secret_key=KEY,
         redis_url=f"{scheme}://user:pass@a,b:7000{path}",
     )
 

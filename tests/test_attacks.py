@@ -19,7 +19,22 @@ import pytest
 import redis
 import sites
 from itsdangerous import Signer
-from sites import CHECK_IN, CHECKOUT, HOME, JSON, LEAVE, STATUS, THANKS, Clock, Opener, Said, Site, cookie_of
+from sites import (
+    CHECK_IN,
+    CHECKOUT,
+    HOME,
+    JSON,
+    LEAVE,
+    NEW_KEY,
+    OLD_KEY,
+    STATUS,
+    THANKS,
+    Clock,
+    Opener,
+    Said,
+    Site,
+    cookie_of,
+)
 from werkzeug.test import TestResponse
 
 from admitgate.tokens import Tokens
@@ -53,7 +68,7 @@ def is_waiting(response: TestResponse) -> bool:
     return harmless(response).status_code == 503 and response.headers["Cache-Control"] == "no-store"
 
 
-def signed(text: str, purpose: str = "l", *, event: str = "gala", key: str = "k" * 50) -> str:
+def signed(text: str, purpose: str = "l", *, event: str = "gala", key: str = sites.KEY) -> str:
     """Any text, signed as the gate signs: what another version of it, or a stolen key, might have written."""
     salt = f"admitgate.{purpose}:{event}"
     return Signer([key], salt=salt, digest_method=hashlib.sha256, key_derivation="hmac").sign(text).decode()
@@ -174,9 +189,9 @@ def test_a_lease_nobody_gave_is_adopted_only_with_our_signature(open_site: Opene
 
 def test_a_retired_key_verifies_and_never_signs(open_site: Opener) -> None:
     """What is given out after the change is signed with the new key."""
-    site = open_site(secret_key="new", secret_key_fallbacks=["old"])
+    site = open_site(secret_key=NEW_KEY, secret_key_fallbacks=[OLD_KEY])
     with pytest.raises(Exception, match="signature"):
-        Tokens(["old"]).read("gala", site.fill().token())
+        Tokens([OLD_KEY]).read("gala", site.fill().token())
 
 
 def test_a_released_lease_is_not_replayed(open_site: Opener, clock: Clock) -> None:

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sites import KEY, NEW_KEY, OLD_KEY
 
 from admitgate import AdmitGate, Config, ConfigError, Rule
 
 RULE: dict[str, Any] = {"path": "/events/<event>/checkout", "capacity": 5}
-GOOD: dict[str, Any] = {"rules": [RULE], "secret_key": "key", "redis_url": "redis://localhost/0"}
+GOOD: dict[str, Any] = {"rules": [RULE], "secret_key": KEY, "redis_url": "redis://localhost/0"}
 
 
 def faults_of(options: dict[str, Any]) -> tuple[str, ...]:
@@ -43,7 +44,7 @@ def test_good_settings_have_no_faults() -> None:
 
 BAD: dict[str, Any] = {
     "secret_key": "",
-    "secret_key_fallbacks": ["good", ""],
+    "secret_key_fallbacks": [OLD_KEY, ""],
     "redis_url": "http://localhost",
     "redis_timeout_seconds": 0,
     "on_outage": "pray",
@@ -64,10 +65,19 @@ BAD: dict[str, Any] = {
     "poll_ceiling_seconds": 1e9,
     "poll_divisor": math.nan,
     "template": "/no/such/file.html",
+    "ask_first": "yes",
+    "enter_seconds": 31,
+    "brand_name": "",
+    "brand_logo": "/no/such/logo.svg",
+    "brand_accent": "#ffcc00",
+    "brand_message": None,
+    "brand_contact": "javascript:alert(1)",
     "enabled": "no",
+    "debug": "no",
 }
 BAD_RULE: dict[str, Any] = {
     "path": "checkout",
+    "endpoint": "",
     "capacity": -1,
     "event": "",
     "lease_seconds": 0,
@@ -81,6 +91,8 @@ BAD_RULE: dict[str, Any] = {
     "release_on": "thanks",
     "on_outage": "close",
     "verify_every_request": 1,
+    "events": "gala",
+    "events_seconds": 0,
 }
 
 
@@ -195,7 +207,10 @@ def test_an_unknown_setting_that_is_near_to_none_lists_all() -> None:
 def test_a_rule_needs_a_path_and_a_capacity() -> None:
     """Both are asked for at once."""
     faults = faults_of(GOOD | {"rules": [{}]})
-    assert faults == ("rule 1: path is missing: give it.", "rule 1: capacity is missing: give it.")
+    assert faults == (
+        "rule 1: path is missing: give it, or an endpoint.",
+        "rule 1: capacity is missing: give it.",
+    )
 
 
 def test_mappings_use_upper_case() -> None:
@@ -207,18 +222,18 @@ def test_mappings_use_upper_case() -> None:
             "EXEMPT": "/health",
             "RULES": [{"PATH": "/a", "CAPACITY": 3, "LEASE_SECONDS": 5}],
         },
-        secret_key="the framework's",
+        secret_key=KEY,
     )
-    assert (config.status_code, config.secret_key, config.exempt) == (429, "the framework's", ("/health",))
+    assert (config.status_code, config.secret_key, config.exempt) == (429, KEY, ("/health",))
     assert config.rules == (Rule("/a", capacity=3, lease_seconds=5),)
 
 
 def test_the_mapping_wins_over_the_frameworks_defaults() -> None:
     """A key of the gate's own, for instance."""
     config = Config.from_mapping(
-        {"SECRET_KEY": "own", "REDIS_URL": "redis://x", "RULES": [RULE]}, secret_key="theirs"
+        {"SECRET_KEY": NEW_KEY, "REDIS_URL": "redis://x", "RULES": [RULE]}, secret_key=KEY
     )
-    assert config.secret_key == "own"
+    assert config.secret_key == NEW_KEY
 
 
 @pytest.mark.parametrize("settings", [[], "x", 5, {1: 2}], ids=repr)
@@ -315,8 +330,8 @@ def test_a_template_that_cannot_be_rendered_is_refused(tmp_path: Path) -> None:
 def test_secrets_stay_out_of_tracebacks() -> None:
     """The keys and Redis' address, with its password, are not in the settings' text."""
     options = GOOD | {
-        "secret_key": "sesame",
-        "secret_key_fallbacks": ["old-sesame"],
+        "secret_key": f"sesame {KEY}",
+        "secret_key_fallbacks": [f"old-sesame {KEY}"],
         "redis_url": "redis://:pass@x",
     }
     text = repr(Config.from_options(options))
@@ -333,7 +348,7 @@ def test_settings_cannot_be_changed_later() -> None:
         Config.from_options(GOOD).status_code = 200  # type: ignore[misc]
 
 
-@pytest.mark.parametrize("key", ["text", b"bytes", b'_5#y2L"F4Q8z\n\xec]/'], ids=repr)
+@pytest.mark.parametrize("key", [KEY, OLD_KEY.encode(), b'_5#y2L"F4Q8z\n\xec]/' + bytes(range(16))], ids=repr)
 def test_a_key_may_be_text_or_bytes(key: Any) -> None:
     """Frameworks take both for theirs."""
     assert faults_of(GOOD | {"secret_key": key, "secret_key_fallbacks": [key]}) == ()
@@ -341,8 +356,8 @@ def test_a_key_may_be_text_or_bytes(key: Any) -> None:
 
 def test_the_newest_key_comes_last() -> None:
     """itsdangerous signs with the last of a list; fallbacks are given newest first."""
-    config = Config.from_options(GOOD | {"secret_key": "new", "secret_key_fallbacks": ["old", "older"]})
-    assert config.keys == ["older", "old", "new"]
+    config = Config.from_options(GOOD | {"secret_key": NEW_KEY, "secret_key_fallbacks": [OLD_KEY, KEY]})
+    assert config.keys == [KEY, OLD_KEY, NEW_KEY]
 
 
 def test_starting_opens_no_connection() -> None:

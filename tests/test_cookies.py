@@ -51,7 +51,14 @@ def set_by(
 ) -> str:
     """A Set-Cookie header."""
     rule = Rule("/checkout", capacity=1, lease_seconds=lease_seconds)
-    config = Config.from_options({"rules": [rule], "secret_key": "k", "redis_url": "redis://x", **options})
+    config = Config.from_options(
+        {
+            "rules": [rule],
+            "secret_key": "the shop's key, known to nobody outside",
+            "redis_url": "redis://x",
+            **options,
+        }
+    )
     visit = Visit("GET", "/checkout", root, "", lambda: is_secure, "", lambda name: "")
     return set_cookie(config, visit, Match(rule, "checkout", "gate", True, False), value)
 

@@ -16,7 +16,7 @@ from django.core.handlers.wsgi import WSGIHandler
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.test import Client, RequestFactory, override_settings
 from django.urls import path
-from sites import CHECKOUT, Browser, Clock, guarded
+from sites import CHECKOUT, KEY, NEW_KEY, Browser, Clock, guarded
 
 from admitgate import ConfigError
 from admitgate.django import AdmitGateMiddleware, release
@@ -103,9 +103,9 @@ def test_changed_keys_are_honoured(shop: Shop) -> None:
     """SECRET_KEY and its fallbacks are Django's own."""
     client = Client()
     client.get(CHECKOUT)
-    with override_settings(SECRET_KEY="n" * 50):
+    with override_settings(SECRET_KEY=NEW_KEY):
         assert copy_of(client).get(CHECKOUT).status_code == 503
-    with override_settings(SECRET_KEY="n" * 50, SECRET_KEY_FALLBACKS=["k" * 50]):
+    with override_settings(SECRET_KEY=NEW_KEY, SECRET_KEY_FALLBACKS=[KEY]):
         assert client.get(CHECKOUT).status_code == 200
 
 
@@ -116,7 +116,7 @@ def test_settings_that_do_not_concern_us_change_nothing(shop: Shop) -> None:
     from admitgate.django.settings import current_edge
 
     edge = current_edge()
-    with override_settings(DEBUG=True):
+    with override_settings(APPEND_SLASH=False):
         assert current_edge() is edge
 
 

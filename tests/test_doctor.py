@@ -318,11 +318,22 @@ def test_latency_is_compared_with_what_a_request_waits(times: list[float], level
     ("options", "level", "says"),
     [
         pytest.param({}, "ok", "can be used", id="nothing"),
-        pytest.param({"secret_key": "short"}, "warning", "secret_key has 5 characters", id="a short key"),
-        pytest.param({"secret_key": "change me " * 5}, "warning", "of an example", id="an example's key"),
         pytest.param(
-            {"secret_key_fallbacks": ["old"]}, "warning", "secret_key_fallbacks has 3", id="a short old key"
+            {"secret_key": "Vn3zq8Wm2", "debug": True},
+            "warning",
+            "secret_key has 9 characters",
+            id="a short key",
         ),
+        pytest.param(
+            {"secret_key": "change me " * 5, "debug": True}, "warning", "of an example", id="an example's key"
+        ),
+        pytest.param(
+            {"secret_key_fallbacks": ["Zx2Cv6Bn9"], "debug": True},
+            "warning",
+            "secret_key_fallbacks has 9",
+            id="a short old key",
+        ),
+        pytest.param({"debug": True}, "warning", "debug is True", id="debugging"),
         pytest.param({"cookie_secure": False}, "warning", "cookie_secure is False", id="cookie over http"),
         pytest.param(
             {"cookie_secure": False, "cookie_samesite": "None"},

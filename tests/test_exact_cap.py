@@ -63,7 +63,13 @@ class Shop:
 
 def run_process(url: str, seconds: float, seed: int) -> Tally[str]:
     """One server process with its visitors, a thread each at a time."""
-    gate = AdmitGate(Shop(url), secret_key="k", redis_url=url, redis_timeout_seconds=5, rules=[rule])
+    gate = AdmitGate(
+        Shop(url),
+        secret_key="the shop's key, known to nobody outside",
+        redis_url=url,
+        redis_timeout_seconds=5,
+        rules=[rule],
+    )
     end = time.monotonic() + seconds
     tallies: list[Tally[str]] = [Tally() for _ in range(threads)]
     crew = [

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import sites
 from flask import Blueprint, Flask, g, redirect, session
-from sites import Browser, Clock, guarded
+from sites import KEY, NEW_KEY, OLD_KEY, Browser, Clock, guarded
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from admitgate import ConfigError
@@ -24,7 +24,7 @@ MakeApp = Callable[..., Flask]
 def make_app(redis_url: str, clock: Clock) -> MakeApp:
     """A factory, as most Flask sites have one. Upper-case options are the gate's settings."""
 
-    def make_app(gate: AdmitGate | None = None, *, key: Any = "key", **settings: Any) -> Flask:
+    def make_app(gate: AdmitGate | None = None, *, key: Any = KEY, **settings: Any) -> Flask:
         app = Flask("shop")
         app.secret_key = key
         defaults = {
@@ -63,7 +63,7 @@ def test_init_app_puts_the_gate_before_the_app(make_app: MakeApp) -> None:
 def test_the_gate_may_be_given_the_app_at_once(redis_url: str, clock: Clock) -> None:
     """Without a factory; options are lower-case here."""
     app = Flask("shop")
-    app.secret_key = "key"
+    app.secret_key = KEY
     AdmitGate(app, redis_url=redis_url, rules=[{"path": "/checkout", "capacity": 0}])
     assert get(app, "/checkout").status_code == 503
 
@@ -88,7 +88,7 @@ def test_one_extension_serves_several_apps(make_app: MakeApp) -> None:
 
 def test_two_apps_with_different_keys_do_not_take_each_others_cookies(make_app: MakeApp) -> None:
     """A token is the app's that gave it."""
-    one, two = make_app(key="one"), make_app(key="two")
+    one, two = make_app(key=OLD_KEY), make_app(key=NEW_KEY)
     browser = Browser(guarded(one))
     assert browser.get("/events/gala/checkout").status_code == 200
     browser.application = guarded(two)
@@ -211,7 +211,7 @@ def test_proxy_fix_goes_around_the_gate(make_app: MakeApp) -> None:
 # --- keys and settings
 
 
-@pytest.mark.parametrize("key", ["text", b"_5#y2L\x00\xec]/"], ids=["text", "bytes"])
+@pytest.mark.parametrize("key", [KEY, b"_5#y2L\x00\xec]/" + bytes(range(32))], ids=["text", "bytes"])
 def test_flasks_key_is_the_gates(make_app: MakeApp, key: Any) -> None:
     """Flask takes bytes as well."""
     assert get(make_app(key=key)).status_code == 200
@@ -219,12 +219,12 @@ def test_flasks_key_is_the_gates(make_app: MakeApp, key: Any) -> None:
 
 def test_flasks_retired_keys_verify(redis_url: str, make_app: MakeApp) -> None:
     """SECRET_KEY_FALLBACKS."""
-    browser = Browser(guarded(make_app(key="old")))
+    browser = Browser(guarded(make_app(key=OLD_KEY)))
     browser.get("/events/gala/checkout")
     app = Flask("shop")
     app.config.update(
-        SECRET_KEY="new",
-        SECRET_KEY_FALLBACKS=["old"],
+        SECRET_KEY=NEW_KEY,
+        SECRET_KEY_FALLBACKS=[OLD_KEY],
         ADMITGATE={"REDIS_URL": redis_url, "RULES": [{"PATH": "/events/<event>/checkout", "CAPACITY": 1}]},
     )
     app.add_url_rule("/events/gala/checkout", view_func=lambda: "inside")
@@ -235,10 +235,10 @@ def test_flasks_retired_keys_verify(redis_url: str, make_app: MakeApp) -> None:
 
 def test_the_gate_may_have_keys_of_its_own(make_app: MakeApp) -> None:
     """So that sessions and places need not be changed together."""
-    own = {"SECRET_KEY": "own"}
-    browser = Browser(guarded(make_app(key="one", **own)))
+    own = {"SECRET_KEY": KEY}
+    browser = Browser(guarded(make_app(key=OLD_KEY, **own)))
     browser.get("/events/gala/checkout")
-    browser.application = guarded(make_app(key="two", **own))
+    browser.application = guarded(make_app(key=NEW_KEY, **own))
     assert browser.get("/events/gala/checkout").status_code == 200
 
 
@@ -260,7 +260,7 @@ def test_a_refused_app_can_be_corrected_and_tried_again(make_app: MakeApp, redis
     app = Flask("shop")
     with pytest.raises(ConfigError):
         AdmitGate(app)
-    app.secret_key = "key"
+    app.secret_key = KEY
     app.config["ADMITGATE"] = {"REDIS_URL": redis_url, "RULES": [{"PATH": "/", "CAPACITY": 0}]}
     AdmitGate(app)
     assert get(app, "/").status_code == 503

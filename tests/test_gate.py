@@ -10,7 +10,20 @@ from typing import Any
 import pytest
 import redis
 import sites
-from sites import CHECK_IN, CHECKOUT, HOME, JSON, LEAVE, THANKS, Clock, Opener, Said, Seen
+from sites import (
+    CHECK_IN,
+    CHECKOUT,
+    HOME,
+    JSON,
+    LEAVE,
+    NEW_KEY,
+    OLD_KEY,
+    THANKS,
+    Clock,
+    Opener,
+    Said,
+    Seen,
+)
 from werkzeug.test import TestResponse
 
 from admitgate import AdmitGate, Config, Rule
@@ -656,7 +669,7 @@ def test_a_refused_form_does_not_take_a_step_ahead(open_site: Opener, clock: Clo
 def gate() -> Gate:
     """The story alone, which asks nobody."""
     rules = [Rule("/events/<event>/checkout", capacity=1)]
-    config = Config.from_options({"rules": rules, "secret_key": "x" * 40, "redis_url": "redis://nowhere"})
+    config = Config.from_options({"rules": rules, "secret_key": sites.KEY, "redis_url": "redis://nowhere"})
     return Gate(config, Memories())
 
 
@@ -797,8 +810,12 @@ def test_a_prefix_with_an_accent(open_site: Opener) -> None:
 @pytest.mark.parametrize(
     ("fallbacks", "goes_on"),
     [
-        pytest.param(["old"], True, id="a retired key still verifies"),
-        pytest.param(["older", "old", "oldest"], True, id="wherever it stands in the list"),
+        pytest.param([OLD_KEY], True, id="a retired key still verifies"),
+        pytest.param(
+            ["an older key, which signs no longer", OLD_KEY, "the oldest key of all, long retired"],
+            True,
+            id="wherever it stands in the list",
+        ),
         pytest.param([], False, id="a key that nobody lists is unknown"),
     ],
 )
@@ -806,13 +823,13 @@ def test_keys_can_be_changed_under_visitors(
     open_site: Opener, clock: Clock, fallbacks: list[str], goes_on: bool
 ) -> None:
     """Whoever is inside stays inside, and is given a cookie signed with the new key."""
-    browser = open_site(secret_key="old").fill()
-    rotated = open_site(secret_key="new", secret_key_fallbacks=fallbacks)
+    browser = open_site(secret_key=OLD_KEY).fill()
+    rotated = open_site(secret_key=NEW_KEY, secret_key_fallbacks=fallbacks)
     browser.application = rotated.app
     assert rotated.is_in(browser) is goes_on
     clock.forward(21)
     rotated.is_in(browser)
-    browser.application = open_site(secret_key="new").app
+    browser.application = open_site(secret_key=NEW_KEY).app
     assert rotated.is_in(browser) is goes_on
 
 
@@ -878,7 +895,8 @@ def deadline_of(token: str) -> int:
 @pytest.mark.parametrize("sid", ["*", "", "a b", "x" * 400])
 def test_only_a_sid_can_be_given_back(redis_url: str, redis_client: redis.Redis, sid: str) -> None:
     """What an application passes on by mistake must not reach the keys: '*' is the leases' own sentinel."""
-    gate = AdmitGate(lambda *_: [], secret_key="k", redis_url=redis_url, rules=[Rule("/<event>", capacity=1)])
+    rules = [Rule("/<event>", capacity=1)]
+    gate = AdmitGate(lambda *_: [], secret_key=sites.KEY, redis_url=redis_url, rules=rules)
     with pytest.raises(ValueError, match="sid"):
         gate.release("gala", sid)
     assert not redis_client.keys("*")

@@ -11,7 +11,7 @@ from wsgiref.util import FileWrapper, setup_testing_defaults
 import pytest
 import redis
 import sites
-from sites import CHECKOUT, HOME, STATUS, Clock, Opener, Said
+from sites import CHECKOUT, HOME, KEY, STATUS, Clock, Opener, Said
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from admitgate import AdmitGate, Config, ConfigError, Rule
@@ -26,7 +26,7 @@ Gated = Callable[..., AdmitGate]
 def gated(redis_url: str, clock: Clock) -> Gated:
     """Puts an application behind a gate with one slot."""
     rule = Rule("/events/<event>/checkout", capacity=1, lease_seconds=60)
-    options = {"secret_key": "key", "redis_url": redis_url, "redis_timeout_seconds": 10, "rules": [rule]}
+    options = {"secret_key": KEY, "redis_url": redis_url, "redis_timeout_seconds": 10, "rules": [rule]}
     return lambda application, **more: AdmitGate(application, **(options | more))
 
 
@@ -621,7 +621,7 @@ def test_a_callback_for_an_event_without_a_rule_is_an_error(gated: Gated) -> Non
 def test_a_config_may_be_made_first(redis_url: str) -> None:
     """For sites that check it in their own start."""
     config = Config.from_options(
-        {"rules": [Rule("/checkout", capacity=1)], "secret_key": "k", "redis_url": redis_url}
+        {"rules": [Rule("/checkout", capacity=1)], "secret_key": KEY, "redis_url": redis_url}
     )
     assert Served(AdmitGate(hello, config), "/checkout").finish() == b"hello"
 

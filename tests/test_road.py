@@ -19,7 +19,7 @@ from admitgate.room import WaitingRoom
 SHOP, ROOM = "https://shop.example/", "https://queue.example/"
 CHECKOUT = "/events/gala/checkout"
 BASE: dict[str, Any] = {
-    "secret_key": "only the tests know this",
+    "secret_key": "the shop's key, known to nobody outside",
     "rules": [Rule("/events/<event>/checkout", capacity=1, grace_seconds=1)],
     "cookie_samesite": "Lax",
 }
@@ -177,7 +177,7 @@ def test_too_many_parameters_are_no_error(visitors: list[Visitor]) -> None:
 
 def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """JSON where it is JSON."""
-    monkeypatch.setenv("ADMITGATE_SECRET_KEY", "from the environment")
+    monkeypatch.setenv("ADMITGATE_SECRET_KEY", "a key that comes from the environment")
     monkeypatch.setenv("ADMITGATE_REDIS_URL", "redis://redis.example")
     monkeypatch.setenv("ADMITGATE_RULES", json.dumps([{"PATH": "/checkout", "CAPACITY": 5}]))
     monkeypatch.setenv("ADMITGATE_COOKIE_DOMAIN", "example.com")
@@ -189,14 +189,14 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
 def test_settings_come_from_a_module(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     """Such as the shop's own, with its keys; the environment comes first."""
     (tmp_path / "shop_settings_of_a_test.py").write_text(
-        "SECRET_KEY = 'the framework s'\n"
+        "SECRET_KEY = 'the framework s own key for the shop'\n"
         "ADMITGATE = {'REDIS_URL': 'redis://a', 'RULES': [{'PATH': '/checkout', 'CAPACITY': 5}]}\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("ADMITGATE_SETTINGS", "shop_settings_of_a_test")
     monkeypatch.setenv("ADMITGATE_REDIS_URL", "redis://b")
     config = config_from_environment()
-    assert (config.secret_key, config.redis_url) == ("the framework s", "redis://b")
+    assert (config.secret_key, config.redis_url) == ("the framework s own key for the shop", "redis://b")
 
 
 @pytest.mark.parametrize("name", ["no_such_module", "json:nothing", "", ".", "json:dumps"])

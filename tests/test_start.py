@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import redis
+from sites import KEY
 from werkzeug.test import Client
 
 from admitgate import AdmitGate, Rule, start
@@ -26,6 +27,7 @@ pytestmark = pytest.mark.usefixtures("redis_server")
 def _awake(monkeypatch: pytest.MonkeyPatch, _no_look_at_start: None) -> None:
     """These tests are about it."""
     monkeypatch.setattr(StartCheck, "once", once)
+    monkeypatch.setattr(start, "_first_pause_seconds", 0)
 
 
 def page(environ: Any, start_response: Any) -> list[bytes]:
@@ -35,7 +37,7 @@ def page(environ: Any, start_response: Any) -> list[bytes]:
 
 def config_of(url: str) -> Config:
     rules = [Rule("/sale", capacity=5)]
-    return Config.from_options({"secret_key": "k" * 40, "redis_url": url, "rules": rules})
+    return Config.from_options({"secret_key": KEY, "redis_url": url, "rules": rules})
 
 
 def visit(config: Config, times: int = 1) -> AdmitGate:

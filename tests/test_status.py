@@ -27,7 +27,6 @@ FIELDS = {
     "admitted_per_minute",
     "message",
     "step",
-    "gap",
     "grace",
     "poll",
     "updated",

@@ -8,7 +8,10 @@ from typing import Any
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
 
+from ..endpoints import faults_of
 from ..errors import ConfigError
+from ..gating import made, marks_on
+from .routes import DjangoRouter
 from .settings import current_config
 
 _middleware = "admitgate.django.AdmitGateMiddleware"
@@ -28,6 +31,30 @@ def check_settings(app_configs: Any, **_: Any) -> Sequence[CheckMessage]:
         hint = "Correct it in settings.ADMITGATE; the README lists every setting."
         return [Error(fault, hint=hint, id="admitgate.E001") for fault in error.faults]
     return []
+
+
+@register()
+def check_endpoints(app_configs: Any, **_: Any) -> Sequence[CheckMessage]:
+    """E002: a rule asks in vain for a URL, an argument or an event; W005: no URL has a decorated view."""
+    try:
+        config = current_config()
+    except ConfigError:
+        return []
+    routes = DjangoRouter().routes()
+    hint = "Compare ADMITGATE's RULES and the decorators with the URLconf."
+    known = {mark for route in routes for mark in marks_on(route.view)}
+    return [
+        *(Error(fault, hint=hint, id="admitgate.E002") for fault in faults_of(config, routes)),
+        *(_at_no_url(mark.where) for mark in made if mark not in known),
+    ]
+
+
+def _at_no_url(where: str) -> CheckMessage:
+    return Warning(
+        f"@gated in {where}, gates nothing: its mark is on no view of the URLconf.",
+        hint="Have the URL name the decorated view; other decorators on it must use functools.wraps.",
+        id="admitgate.W005",
+    )
 
 
 @register()

@@ -2,11 +2,15 @@
 
 What stands before it runs for everybody who waits; sessions and authentication should not. A request that
 was let in has its Admission in ``request.admitgate``, any other has None there.
+
+Rules for endpoints, and views decorated with ``gated``, are asked in ``process_view``: Django has run every
+middleware by then, so for these all of them run for everybody who waits, wherever this one is placed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
@@ -14,10 +18,14 @@ from django.utils.cache import patch_vary_headers
 
 from ..admission import Admission
 from ..edge import RELEASE_HEADER, Edge
+from ..rules import Match
 from ..visit import Answer, Visit, cgi_header
+from .language import language_of
+from .routes import chosen, foreseen
 from .settings import current_edge
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
+Turn = tuple[Edge, Visit, Admission]
 
 
 class AdmitGateMiddleware:
@@ -30,31 +38,48 @@ class AdmitGateMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         edge = current_edge()
         request.admitgate = None  # type: ignore[attr-defined]
+        turns: list[Turn] = []
+        request._admitgate_turns = turns  # type: ignore[attr-defined]
         match = edge.match(request.path_info)
-        if match is None:
-            return self._get_response(request)
-        visit = visit_of(request)
-        outcome = edge.respond(visit, match)
-        if outcome is None:
-            return self._get_response(request)
-        if isinstance(outcome, Answer):
-            return response_of(outcome)
-        return self._let_in(edge, request, visit, outcome)
+        answer = _ask(edge, request, match) if match is not None else None
+        return response_of(answer) if answer is not None else self._let_in(request, turns)
 
-    def _let_in(
-        self, edge: Edge, request: HttpRequest, visit: Visit, admission: Admission
-    ) -> HttpResponseBase:
-        request.admitgate = admission  # type: ignore[attr-defined]
+    def process_view(self, request: HttpRequest, view: Any, args: Any, kwargs: Any) -> HttpResponse | None:
+        """Django has chosen a view: ask the rules that go by that, unless one for the path has let it in."""
+        turns: list[Turn] = request._admitgate_turns  # type: ignore[attr-defined]
+        if request.resolver_match is None or any(admission.match.is_gated for *_, admission in turns):
+            return None
+        edge = current_edge()
+        match = edge.match_view(chosen(request, request.resolver_match), foreseen(request))
+        answer = _ask(edge, request, match) if match is not None else None
+        return response_of(answer) if answer is not None else None
+
+    def _let_in(self, request: HttpRequest, turns: list[Turn]) -> HttpResponseBase:
         try:
             response = self._get_response(request)
         except BaseException:
-            edge.give_up(admission)
+            for edge, _, admission in turns:
+                edge.give_up(admission)
             raise
-        asked = response.headers.pop(RELEASE_HEADER, None)
-        given = [asked] if asked else []
-        for name, value in edge.headers(visit, admission, response.status_code, given):
-            _add(response, name, value)
+        if turns:
+            asked = response.headers.pop(RELEASE_HEADER, None)
+            given = [asked] if asked else []
+            for edge, visit, admission in reversed(turns):
+                for name, value in edge.headers(visit, admission, response.status_code, given):
+                    _add(response, name, value)
         return response
+
+
+def _ask(edge: Edge, request: HttpRequest, match: Match) -> Answer | None:
+    """An answer to send; else the request goes on, and where it was let in that is noted."""
+    visit = visit_of(request)
+    outcome = edge.respond(visit, match)
+    if isinstance(outcome, Answer):
+        return outcome
+    if outcome is not None:
+        request._admitgate_turns.append((edge, visit, outcome))  # type: ignore[attr-defined]
+        request.admitgate = outcome  # type: ignore[attr-defined]
+    return None
 
 
 def visit_of(request: HttpRequest) -> Visit:
@@ -69,6 +94,8 @@ def visit_of(request: HttpRequest) -> Visit:
         meta.get("HTTP_COOKIE", ""),
         cgi_header(meta),
         request,
+        language_of,
+        meta.get("REMOTE_ADDR") or "",
     )
 
 

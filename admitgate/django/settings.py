@@ -2,32 +2,46 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Mapping
 from typing import Any
 
-from django.conf import settings
+from django.conf import ENVIRONMENT_VARIABLE, settings
 from django.core.signals import setting_changed
 
 from ..config import Config
 from ..edge import Edge
+from .routes import DjangoRouter
+from .template import with_own_template
 
 _edge: Edge | None = None
-_ours = frozenset({"ADMITGATE", "SECRET_KEY", "SECRET_KEY_FALLBACKS"})
+_ours = frozenset({"ADMITGATE", "DEBUG", "ROOT_URLCONF", "SECRET_KEY", "SECRET_KEY_FALLBACKS"})
 
 
 def current_config() -> Config:
     """The settings, checked. Raises ConfigError with every fault."""
+    given = getattr(settings, "ADMITGATE", None) or {}
     return Config.from_mapping(
-        getattr(settings, "ADMITGATE", None) or {},
+        with_own_template(given) if isinstance(given, Mapping) else given,
+        has_router=True,
         secret_key=settings.SECRET_KEY,
         secret_key_fallbacks=settings.SECRET_KEY_FALLBACKS,
+        debug=_is_debug(),
     )
+
+
+def _is_debug() -> bool:
+    """DEBUG, also where a test runner has turned it off: a project's tests start with the project's key."""
+    own = sys.modules.get(os.environ.get(ENVIRONMENT_VARIABLE, ""))
+    return bool(settings.DEBUG or getattr(own, "DEBUG", False))
 
 
 def current_edge() -> Edge:
     """The gate of this process, made when first asked for and again when a test overrides the settings."""
     global _edge
     if _edge is None:
-        _edge = Edge(current_config())
+        _edge = Edge(current_config(), DjangoRouter())
     return _edge
 
 

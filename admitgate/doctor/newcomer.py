@@ -89,7 +89,10 @@ def _joined(url: str, location: str) -> str:
 def _no_cookie(config: Config, heard: Heard) -> NotSeen:
     where, known = heard.url.geturl(), [match for _, match in _matches(config, heard.url.path)]
     if not known:
-        paths = ", ".join(repr(rule.path) for rule in config.rules if rule.mode != "off")
+        paths = ", ".join(repr(rule.path) for rule in config.rules if rule.path and rule.mode != "off")
+        if not paths:
+            text = f"No rule is for a path, so nobody can tell from outside whose page {where} is."
+            return NotSeen(text, "Visit it twice in two browsers.")
         return NotSeen(f"No rule means {where}.", f"Give the address of a page below one of {paths}.")
     text = f"{where} answered {heard.status} and set no cookie of ours, {known[0].cookie}."
     if heard.status in (404, 410):

@@ -19,7 +19,8 @@ _told = ("samesite", "path", "domain")
 
 def of_site(config: Config, url: str) -> Iterator[Finding]:
     """Visit a gated page and judge what comes back."""
-    told_https = {"X-Forwarded-Proto": ", ".join(["https"] * max(1, config.trusted_proxies))}
+    proxies = config.trusted_proxies if isinstance(config.trusted_proxies, int) else 1
+    told_https = {"X-Forwarded-Proto": ", ".join(["https"] * max(1, proxies))}
     is_plain = url.lower().startswith("http://")
     newcomers: list[Newcomer] = []
     try:
@@ -88,8 +89,8 @@ def _cookie_faults(config: Config, newcomer: Newcomer) -> Iterator[Finding]:
 
 
 _believe_the_proxy = (
-    "Let the proxy send X-Forwarded-Proto, and set trusted_proxies to how many stand before the application "
-    "(Django: SECURE_PROXY_SSL_HEADER)."
+    "Let the proxy send X-Forwarded-Proto, and set trusted_proxies to how many stand before the application, "
+    "or to their networks (Django: SECURE_PROXY_SSL_HEADER)."
 )
 _as_it_was = "Let the proxy leave Set-Cookie as it is."
 

@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from ..config import Config
+from ..keys import CURE
 from .findings import ERROR, OK, WARNING, Finding, span
 
-_key_length = 32
-_placeholders = ("change", "secret", "insecure", "example", "your-", "a long random text")
 _slow_seconds, _hasty_seconds = 1.0, 0.02
 
 
@@ -21,16 +20,12 @@ def of_settings(config: Config) -> list[Finding]:
 
 
 def _key(config: Config) -> Iterator[Finding]:
-    make = "Make one: python -c 'import secrets; print(secrets.token_urlsafe(48))'."
-    keys = [("secret_key", config.secret_key)]
-    keys += [("a key of secret_key_fallbacks", key) for key in config.secret_key_fallbacks]
-    for name, key in keys:
-        text = key if isinstance(key, str) else key.decode("latin-1")
-        if len(text) < _key_length:
-            short = f"{name} has {len(text)} characters: who guesses it lets themselves in."
-            yield Finding("settings", WARNING, short, make)
-        elif any(word in text.lower() for word in _placeholders):
-            yield Finding("settings", WARNING, f"{name} looks like the one of an example.", make)
+    """Only debugging lets a weak key through; otherwise the settings were refused."""
+    for weakness in config.weak_keys():
+        yield Finding("settings", WARNING, weakness.removesuffix(CURE).strip(), CURE)
+    if config.debug:
+        text = "debug is True: the gate would start with a key that everybody knows."
+        yield Finding("settings", WARNING, text, "Leave it out where visitors come.")
 
 
 def _cookie(config: Config) -> Iterator[Finding]:
@@ -65,13 +60,13 @@ def _rules(config: Config) -> Iterator[Finding]:
         yield Finding("settings", WARNING, "enabled is False: everybody goes in.", "Set it to True.")
     for rule in config.rules:
         if rule.mode == "observe":
-            text = f"The rule for {rule.path!r} observes only: everybody goes in."
+            text = f"The rule for {rule.name!r} observes only: everybody goes in."
             yield Finding("settings", WARNING, text, "Set its mode to 'on' before the sale.")
         elif rule.mode == "off":
-            text = f"The rule for {rule.path!r} is off: everybody goes in."
+            text = f"The rule for {rule.name!r} is off: everybody goes in."
             yield Finding("settings", WARNING, text, "Set its mode to 'on', or take the rule out.")
         elif rule.capacity == 0:
-            text = f"The rule for {rule.path!r} has a capacity of 0: nobody goes in."
+            text = f"The rule for {rule.name!r} has a capacity of 0: nobody goes in."
             yield Finding("settings", WARNING, text, "Raise it, if the sale is to begin.")
 
 
@@ -87,6 +82,7 @@ def _timeout(config: Config) -> Iterator[Finding]:
 
 def _outage(config: Config) -> Iterator[Finding]:
     answers = {rule.on_outage or config.on_outage for rule in config.rules if rule.mode != "off"}
+    answers = answers or {config.on_outage}
     say = {
         "hold": "those inside go on and others wait (on_outage is 'hold')",
         "open": "everybody goes in, whatever the capacity (on_outage is 'open')",

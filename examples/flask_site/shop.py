@@ -69,7 +69,8 @@ shop = Blueprint("shop", __name__)
 
 def create_app() -> Flask:
     app = Flask(__name__)
-    app.config["SECRET_KEY"] = os.environ.get("SECRET_KEY", "a key to try this with, no more")
+    # The gate refuses a key that everybody can read here: run.py makes a new one.
+    app.config["SECRET_KEY"] = os.environ.get("SECRET_KEY", "change-me")
     app.config["ADMITGATE"] = {
         "REDIS_URL": os.environ.get("ADMITGATE_REDIS_URL", "redis://localhost:6379/0"),
         "RULES": [

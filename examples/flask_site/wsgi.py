@@ -1,4 +1,4 @@
-"""For a server: ``gunicorn --workers 2 --threads 8 wsgi:application``."""
+"""For a server, with SECRET_KEY in the environment: ``gunicorn --workers 2 --threads 8 wsgi:application``."""
 
 from shop import create_app
 

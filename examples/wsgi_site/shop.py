@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 from html import escape
 from urllib.parse import parse_qs
 from wsgiref.simple_server import make_server
@@ -55,7 +56,8 @@ def page(start_response, title, body, *, status="200 OK", headers=()):
 
 application = AdmitGate(
     shop,
-    secret_key=os.environ.get("SECRET_KEY", "a key to try this with, and nothing else"),
+    # For one process that begins anew each time; several need the same key, from the environment.
+    secret_key=os.environ.get("SECRET_KEY") or secrets.token_urlsafe(50),
     redis_url=os.environ.get("ADMITGATE_REDIS_URL", "redis://localhost:6379/0"),
     rules=[
         Rule(

@@ -121,65 +121,11 @@ def leave(page: Page) -> None:
     expect(page.get_by_role("heading", name="left the line")).to_be_visible(timeout=SOON_MS)
 
 
-def numbers_given(redis_client: object) -> int:
-    keys = redis_client.keys("*:line")  # type: ignore[attr-defined]
-    line = redis_client.hgetall(keys[0])  # type: ignore[attr-defined]
-    return int(line[b"issued"]) - int(line[b"born"])
-
-
 def test_the_second_goes_in_by_itself_when_the_first_has_paid(shop: str, new_visitor: NewVisitor) -> None:
-    """Nobody touches the second browser between its first page and the check-out."""
+    """Nobody touches the second browser meanwhile. What else visitors do: test_page_visits.py."""
     first, second = (open_checkout(new_visitor(), shop) for _ in range(2))
     at_checkout(first)
     in_line(second)
     pay(first)
     at_checkout(second)
     pay(second)
-
-
-def test_reload_and_a_second_tab_keep_the_place(
-    shop: str, new_visitor: NewVisitor, redis_client: object
-) -> None:
-    """One visitor has one number, however often their pages are loaded; both tabs get in."""
-    first, second = open_checkout(new_visitor(), shop), new_visitor()
-    tab = open_checkout(second, shop)
-    in_line(tab)
-    tab.reload()
-    in_line(tab)
-    other_tab = open_checkout(second, shop)
-    in_line(other_tab)
-    assert numbers_given(redis_client) == 1
-    pay(first)
-    at_checkout(tab)
-    at_checkout(other_tab)
-    assert numbers_given(redis_client) == 1
-
-
-def test_without_javascript_it_works_too(shop: str, new_visitor: NewVisitor) -> None:
-    """The page refreshes itself, and the gate lets the refresh in."""
-    first = open_checkout(new_visitor(), shop)
-    second = open_checkout(new_visitor(java_script_enabled=False), shop)
-    at_checkout(first)
-    in_line(second)
-    pay(first)
-    at_checkout(second)
-
-
-def test_leaving_the_line_lets_the_next_one_in(shop: str, new_visitor: NewVisitor) -> None:
-    """A button gives the place back; the page stops asking and says so."""
-    first, second, third = (open_checkout(new_visitor(), shop) for _ in range(3))
-    at_checkout(first)
-    in_line(second)
-    in_line(third)
-    leave(second)
-    pay(first)
-    at_checkout(third)
-
-
-def test_leaving_the_line_works_without_javascript(shop: str, new_visitor: NewVisitor) -> None:
-    """The button is a form."""
-    first = open_checkout(new_visitor(), shop)
-    second = open_checkout(new_visitor(java_script_enabled=False), shop)
-    at_checkout(first)
-    in_line(second)
-    leave(second)

@@ -49,7 +49,9 @@ def nodes(server: Server) -> Iterator[Nodes]:
 
 def config_of(url: str) -> Config:
     rules = [Rule("/sale", capacity=1)]
-    return Config.from_options({"secret_key": "k" * 40, "redis_url": url, "rules": rules})
+    return Config.from_options(
+        {"secret_key": "the shop's key, known to nobody outside", "redis_url": url, "rules": rules}
+    )
 
 
 def consult(url: str) -> list[Finding]:

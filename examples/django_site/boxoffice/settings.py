@@ -5,7 +5,7 @@ from pathlib import Path
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
-SECRET_KEY = os.environ.get("SECRET_KEY", "a key to try this with, and nothing else, as it is public")
+SECRET_KEY = os.environ.get("SECRET_KEY", "django-insecure-as-everybody-can-read-it-here")  # only with DEBUG
 DEBUG = os.environ.get("DJANGO_DEBUG", "1") == "1"
 ALLOWED_HOSTS = ["127.0.0.1", "localhost", "[::1]"]
 

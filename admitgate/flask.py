@@ -17,7 +17,7 @@ import logging
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from flask import Flask, Response, current_app, g, request
+from flask import Flask, Request, Response, current_app, g, request
 from werkzeug.exceptions import HTTPException
 
 from .admission import Admission
@@ -75,17 +75,18 @@ class _FlaskRouter:
 
     def __init__(self, app: Flask) -> None:
         self._app = app
-        self._seen: tuple[int, int] | None = None
+        self._seen = 0
         self._routes: tuple[Route, ...] = ()
 
     def routes(self) -> Sequence[Route]:
         """Nothing is added to an app that has begun to answer."""
-        views, rules = self._app.view_functions, self._app.url_map._rules
-        if self._seen != (len(views), len(rules)):
-            self._seen = len(views), len(rules)
+        views = self._app.view_functions
+        if self._seen != len(views):
             self._routes = tuple(
-                Route(views.get(rule.endpoint), (rule.endpoint,), frozenset(rule.arguments)) for rule in rules
+                Route(views.get(rule.endpoint), (rule.endpoint,), frozenset(rule.arguments))
+                for rule in self._app.url_map.iter_rules()
             )
+            self._seen = len(views)
         return self._routes
 
     def foresee(self, environ: Any) -> Chosen | None:
@@ -125,14 +126,15 @@ class _AtViews:
         app.after_request_funcs.setdefault(None, []).insert(0, self._conclude)
 
     def _ask(self) -> Response | None:
-        environ = request.environ
+        current: Request = request._get_current_object()  # type: ignore[attr-defined]  # or each look costs
+        environ, endpoint = current.environ, current.endpoint
         admission: Admission | None = environ.get(_name)
         g.admitgate = admission
         if not self._has_looked:
             self._look()
-        if request.endpoint is None or (admission is not None and admission.match.is_gated):
+        if endpoint is None or (admission is not None and admission.match.is_gated):
             return None
-        chosen = self._router.chosen(environ, request.endpoint, request.view_args or {})
+        chosen = self._router.chosen(environ, endpoint, current.view_args or {})
         match = self._edge.match_view(chosen, environ.get(_foreseen))
         if match is None:
             return None

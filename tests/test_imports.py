@@ -44,6 +44,8 @@ CORE = {
     "counter": "connection errors memory rules tokens wire",
     "admission": "rules tokens",
     "places": "decision memory rules",
+    "gating": "errors rules",
+    "endpoints": "config errors gating rules",
     "gate": "admission config cookies counter decision errors memory places rules tokens visit",
     "languages": "werkzeug visit",
     "words": "languages",

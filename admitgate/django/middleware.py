@@ -47,7 +47,7 @@ class AdmitGateMiddleware:
     def process_view(self, request: HttpRequest, view: Any, args: Any, kwargs: Any) -> HttpResponse | None:
         """Django has chosen a view: ask the rules that go by that, unless one for the path has let it in."""
         turns: list[Turn] = request._admitgate_turns  # type: ignore[attr-defined]
-        if request.resolver_match is None or any(admission.match.is_gated for *_, admission in turns):
+        if request.resolver_match is None or (turns and turns[-1][2].match.is_gated):
             return None
         edge = current_edge()
         match = edge.match_view(chosen(request, request.resolver_match), foreseen(request))

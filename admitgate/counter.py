@@ -158,8 +158,12 @@ class Counter:
         return format_ % (*changing(memory), len(sid), sid, *call.args)
 
     def _ping(self) -> Reply:
-        with self._breaker:
-            self._client.ping()
+        try:
+            with self._breaker:
+                self._client.ping()
+        except Outage:
+            self._memories.doubt()
+            raise
         return Reply("PONG", 0, 0, None)
 
     def keys(self, event: str) -> list[str]:

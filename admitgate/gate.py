@@ -84,7 +84,7 @@ class Gate:
 
     def _ask(self, visit: Visit, match: Match, token: Token | None) -> Steps[Decision]:
         rule, event = match.rule, match.event
-        if isinstance(token, Lease):
+        if isinstance(token, Lease) and not self._memories.of(event).is_released(token.sid):
             reply = yield counter.renew(rule, event, token)
             if reply.verdict == "ADMIT":
                 return self.admission(match, token.sid, reply)

@@ -73,6 +73,7 @@ class EventMemory:
     is_firm: bool = False  # a 404's visit must not look like a loss later
     is_doubtful: bool = True  # visitors may have been unable to show presence through us
     away_since: float = 0.0  # when Redis was first asked for it in vain
+    away_until: float = 0.0  # and when for the last time
     snapshot: Snapshot | None = None
     snapshot_at: float = 0.0
     would_wait: int = 0
@@ -105,18 +106,20 @@ class EventMemory:
         if heard.last_ms >= self._heard_ms:
             self._heard_ms, self._heard_at = heard.last_ms, sent_at
             self.marks = heard._replace(issued=max(self.marks.issued, heard.issued))
-        self.is_doubtful, self.away_since = False, 0.0
+        self.is_doubtful, self.away_since, self.away_until = False, 0.0, 0.0
 
     def doubt(self, since: float) -> None:
         """Redis couldn't be asked, by a call that was sent at ``since``."""
         self.is_doubtful = True
         self.away_since = min(since, self.away_since or since)
+        self.away_until = monotonic()
 
     def away_ms(self) -> int:
-        """For how long Redis couldn't be asked; 0 if this worker is new, -1 if it could."""
-        if not self.is_doubtful:
-            return -1
-        return int((monotonic() - self.away_since) * 1000) if self.away_since else 0
+        """For how long Redis couldn't be asked; 0 if this worker is new, -1 if it could.
+
+        Until it was last asked in vain: a quiet time after an outage is none.
+        """
+        return int((self.away_until - self.away_since) * 1000) if self.is_doubtful else -1
 
     def see(self, snapshot: Snapshot, at: float) -> None:
         """Keep ``snapshot`` unless a later call has already brought another."""

@@ -181,9 +181,10 @@ class Line(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([1.0, 5.0, 15.0]))
     def redis_is_away(self, seconds: float) -> None:
         """Nobody can be asked, so nobody can show presence; afterwards all ask when they would have."""
-        for worker in self.fleet:
-            worker.memories.doubt()
-        self.clock.advance(seconds)
+        for since in (seconds, 0.0):
+            for worker in self.fleet:
+                worker.memories.doubt()
+            self.clock.advance(since)
         for person in self.waiting():
             person.poll_at = max(person.poll_at, self.clock.seconds + self.dice.uniform(0, poll))
 

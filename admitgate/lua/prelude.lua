@@ -57,8 +57,8 @@ local redis_ms = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local remembered = math.max(last, mark_last)
 local now = redis_ms + offset
 local late_ms, stepped = 0, ''
-if now < remembered or last < mark_last and expected_ms > 0 then
-  now = math.max(remembered, expected_ms)                 -- Redis' clock stepped back, or the offset was lost: ours goes on
+if now < remembered then
+  now = math.max(remembered, expected_ms)                 -- Redis' clock stepped back: ours goes on
 elseif expected_ms > 0 then
   local ahead = now - math.max(remembered, expected_ms)
   local field, at = 'corrected', line[7]                  -- it stepped forward
@@ -96,7 +96,7 @@ elseif is_known and last < mark_last then
 elseif is_known and mark_issued < born and redis.call('HSETNX', LINE, 'elders', 1) == 1 then
   loss_hold_ms = lease_ms            -- a line that this worker knew was lost, and another worker knew nothing of it
 end
-local birth_hold_ms = not born and not is_known and tonumber(ARGV[11]) or 0
+local birth_hold_ms = not born and tonumber(ARGV[11]) or 0
 if not born then
   born = is_known and 1 or now * 1000 + clock[2] % 1000   -- what goes on by the marks has nothing before it
   issued, serving = born, born

@@ -119,6 +119,7 @@ def serve(settings: str | None, port: int, say: Callable[[str], None]) -> None:
     with make_server("127.0.0.1", port, Preview(config), threaded=True, request_handler=_Quiet) as server:
         say(f"The waiting page is at http://127.0.0.1:{server.server_port}/ in all states; Ctrl-C ends it.")
         server.serve_forever()
+        raise KeyboardInterrupt  # which werkzeug keeps to itself
 
 
 class _Quiet(WSGIRequestHandler):

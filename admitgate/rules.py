@@ -11,7 +11,7 @@ import base64
 import hashlib
 import math
 import re
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from functools import cached_property, lru_cache
 from string import Formatter
@@ -39,7 +39,7 @@ _an_endpoint = "the name of a Flask endpoint or of a Django view, such as 'shop.
 _plain_slug = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*").fullmatch
 _plain_path = re.compile(r"(?:/[a-z0-9_~-][a-z0-9_.~-]*)+").fullmatch
 _params = re.compile(r";[^/]*")
-_junk = re.compile(r"[\x00-\x1f\x7f]|^\s+|\s+$")
+_junk = re.compile(r"[\x00-\x1f\x7f]")
 _anything = re.compile("(?s:.+)")
 _placeholder = re.compile(r"<(?:[^<>]*:)?([A-Za-z_][A-Za-z0-9_]*)>")
 
@@ -374,7 +374,7 @@ class Rules:
 
     def exempts(self, path: str) -> bool:
         """True for a path that nobody waits for, as long as it is written plainly."""
-        return bool(self._exempt) and self._is_exempt(path, _plain(path))
+        return bool(self._exempt) and self._is_exempt(_readings(path))
 
     def of_view(self, rule: Rule, values: Mapping[str, Any]) -> Match:
         """The match of a view that the framework's router chose, with these arguments."""
@@ -392,31 +392,28 @@ class Rules:
         """The match of a path relative to the application's root; OURS below the mount; None: it passes."""
         if path.startswith(self._mount):
             return OURS
-        plain = _plain(path)
-        lower = plain.lower()
-        if not lower.startswith(self._prefixes) and not path.lower().startswith(self._prefixes):
+        texts = _readings(path)
+        if not any(text.lower().startswith(self._prefixes) for text in texts):
             return None
-        if self._is_exempt(path, plain):
+        if self._is_exempt(texts):
             return None
-        gated, released = self._gated(path, plain, lower), self._released(path, self._releases)
+        gated, released = self._gated(texts), self._released(path, self._releases)
         if gated is not None:
             return self._match(*gated, True, released == gated)
         if released is not None:
             return self._match(*released, False, True)
         return None
 
-    def _is_exempt(self, path: str, plain: str) -> bool:
-        return plain == path and any(_values(routes, path) is not None for routes in self._exempt)
+    def _is_exempt(self, texts: Sequence[str]) -> bool:
+        """Only a path that everybody reads alike."""
+        return len(texts) == 1 and any(_values(routes, texts[0]) is not None for routes in self._exempt)
 
-    def _gated(self, path: str, plain: str, lower: str) -> tuple[Rule, str] | None:
+    def _gated(self, texts: Sequence[str]) -> tuple[Rule, str] | None:
         for rule, route, routes, lower_routes in self._gates:
-            values = _values(routes, path)
-            if values is None and plain != path:
-                values = _values(routes, plain)
-            if values is None and lower != path:
-                values = _values(lower_routes, _lower_where_fixed(plain, route))
-            if values is None and lower != path:
-                values = _values(lower_routes, lower)
+            values = _first(_values(routes, text) for text in texts)
+            if values is None:
+                lowered = (low for text in texts for low in (_lower_where_fixed(text, route), text.lower()))
+                values = _first(_values(lower_routes, text) for text in lowered)
             if values is not None:
                 return rule, rule.event_at(values)
         return None
@@ -455,11 +452,33 @@ def cookie_name(prefix: str, event: str) -> str:
     return f"{prefix}_{hashlib.sha256(event.encode()).hexdigest()[:8]}"
 
 
+def readings(path: str) -> list[str]:
+    """``path`` as forgiving routers and proxies would read it; the last is the most forgiving.
+
+    They differ in how often they decode and in what they drop before they follow the dots. What one of them
+    drops may lead another one astray, so a rule is held against each of these.
+    """
+    found: dict[str, None] = {}
+    for _ in range(_decodings + 1):
+        slashed = path.replace("\\", "/")
+        for text in (slashed, _params.sub("", slashed), _params.sub("", _junk.sub("", slashed))):
+            tidy = _tidy(text.strip())
+            found.pop(tidy, None)
+            found[tidy] = None
+        decoded = unquote(path, errors="replace")
+        if decoded == path:
+            break
+        path = decoded
+    return list(found)
+
+
 def canonical(path: str) -> str:
     """``path`` as the most forgiving router would read it."""
-    for _ in range(_decodings):
-        path = unquote(path, errors="replace")
-    path = _params.sub("", _junk.sub("", path.replace("\\", "/")))
+    return readings(path)[-1]
+
+
+def _tidy(path: str) -> str:
+    """Without empty segments, and with the dots followed."""
     segments: list[str] = []
     for segment in path.split("/"):
         if segment == ".." and segments:
@@ -486,8 +505,13 @@ def slug_event(slug: str) -> str:
         return slug
 
 
-def _plain(path: str) -> str:
-    return path if _plain_path(path) else canonical(path)
+def _readings(path: str) -> list[str]:
+    """``path`` as it came, and whatever else somebody could make of it."""
+    return [path] if _plain_path(path) else list(dict.fromkeys([path, *reversed(readings(path))]))
+
+
+def _first(found: Iterable[dict[str, Any] | None]) -> dict[str, Any] | None:
+    return next((values for values in found if values is not None), None)
 
 
 def _lower(path: str) -> str:

@@ -50,7 +50,7 @@ class Mutant:
         """True if nobody notices."""
         scripts = self.scripts()
         if self.scene:
-            return _passes(self.scene, self.given, scripts, client)
+            return passes(self.scene, self.given, scripts, client)
         return not any(_breaks_a_promise(theatre, self.mode, seed, scripts) for seed in self.seeds)
 
 
@@ -79,7 +79,7 @@ def _breaks_a_promise(theatre: Theatre, mode: str, seed: int, scripts: dict[str,
     return False
 
 
-def _passes(scene: str, given: tuple[Any, ...], scripts: dict[str, str], client: redis.Redis) -> bool:
+def passes(scene: str, given: tuple[Any, ...], scripts: dict[str, str], client: redis.Redis) -> bool:
     """Whether a test of one rule, which knows nothing of this, is content with the changed scripts."""
     module_name, _, name = scene.partition(".")
     test = getattr(importlib.import_module(module_name), name)

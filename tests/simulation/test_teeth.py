@@ -6,13 +6,23 @@ import pytest
 import redis
 from mutants import FORGETFUL, MUTANTS
 from play import Theatre
-from teeth import Forgetful, Mutant
+from teeth import Forgetful, Mutant, passes
+
+from admitgate import counter
 
 
 @pytest.mark.parametrize("mutant", [pytest.param(mutant, id=mutant.rule) for mutant in MUTANTS])
 def test_a_rule_less_is_noticed(redis_client: redis.Redis, redis_url: str, mutant: Mutant) -> None:
     """A rule that nobody misses is a rule to remove, or a promise to watch."""
     assert not mutant.survives(Theatre(redis_client, redis_url), redis_client)
+
+
+@pytest.mark.parametrize(
+    "mutant", [pytest.param(mutant, id=mutant.rule) for mutant in MUTANTS if mutant.scene]
+)
+def test_a_scene_is_content_with_the_rules_as_they_are(redis_client: redis.Redis, mutant: Mutant) -> None:
+    """Else it would fail with any rule, and its mutant would seem to be noticed."""
+    assert passes(mutant.scene, mutant.given, counter.load_scripts(), redis_client)
 
 
 @pytest.mark.parametrize("worker", [pytest.param(worker, id=worker.rule) for worker in FORGETFUL])

@@ -179,19 +179,21 @@ class Breaker:
         log.warning("outage over: %s answers again after %.1f s", self._what, monotonic() - self._opened_at)
 
 
-def evaluate(client: Any, source: str, digest: str, keys: list[str], args: list[Any]) -> Any:
-    """Run a script by its digest; a Redis that doesn't have it (restarted, flushed) is sent the source."""
-    try:
-        return client.execute_command("EVALSHA", digest, len(keys), *keys, *args)
-    except NoScriptError:
-        return client.execute_command("EVAL", source, len(keys), *keys, *args)
-
-
-def evaluate_packed(
-    client: Any, packed: bytes, source: str, keys: list[str], args: Callable[[], list[Any]]
+def evaluate(
+    client: Any,
+    source: str,
+    digest: str,
+    keys: list[str],
+    args: Callable[[], list[Any]],
+    packed: bytes | None = None,
 ) -> Any:
-    """The same through a client of ours, which takes the call in one piece."""
+    """Run a script by its digest; a Redis that doesn't have it (restarted, flushed) is sent the source.
+
+    A client of ours takes the call in one piece, ``packed``; any other needs its ``args``.
+    """
     try:
-        return client.ask_packed(packed, keys[0])
+        if packed is not None:
+            return client.ask_packed(packed, keys[0])
+        return client.execute_command("EVALSHA", digest, len(keys), *keys, *args())
     except NoScriptError:
         return client.execute_command("EVAL", source, len(keys), *keys, *args())

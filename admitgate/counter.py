@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
-from .connection import Breaker, evaluate, evaluate_packed
+from .connection import Breaker, evaluate
 from .errors import Outage
 from .memory import EventMemory, Marks, Memories, Snapshot, monotonic
 from .rules import Rule, event_slug
@@ -142,10 +142,8 @@ class Counter:
     def _ask(self, call: Call, memory: EventMemory) -> Any:
         source, digest = self._scripts[call.verb]
         keys = self.keys(call.event)
-        if self._takes_packed:
-            packed = self._packed(call, memory, digest, keys)
-            return evaluate_packed(self._client, packed, source, keys, lambda: pack(call, memory))
-        return evaluate(self._client, source, digest, keys, pack(call, memory))
+        packed = self._packed(call, memory, digest, keys) if self._takes_packed else None
+        return evaluate(self._client, source, digest, keys, lambda: pack(call, memory), packed)
 
     def _packed(self, call: Call, memory: EventMemory, digest: str, keys: list[str]) -> bytes:
         rule, format_ = self._formats.get((call.verb, call.event), _no_format)

@@ -23,6 +23,9 @@ from .scenario import scenario_options
 redraw_seconds = 1.0
 
 
+Errors = tuple[type[Exception], ...]
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="admitgate")
 def main() -> None:
@@ -125,11 +128,8 @@ def publish(*, settings: str | None, **options: Any) -> None:
     from . import publish as publishing
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    sys.path.insert(0, os.getcwd())  # the settings are looked for here too, as gunicorn does
-    try:
+    with _settings_of_the_shop():
         status = publishing.publish(settings, **options)
-    except AdmitgateError as error:
-        raise _CannotStart(str(error)) from error
     sys.exit(status)
 
 
@@ -146,11 +146,8 @@ def doctor(*, settings: str | None, **options: Any) -> None:
     """
     from .doctor import examination as consultation
 
-    sys.path.insert(0, os.getcwd())  # the settings are looked for here too, as gunicorn does
-    try:
+    with _settings_of_the_shop():
         status = consultation.doctor(settings, **options)
-    except AdmitgateError as error:
-        raise _CannotStart(str(error)) from error
     sys.exit(status)
 
 
@@ -164,18 +161,24 @@ def preview(*, settings: str | None, port: int) -> None:
     """
     from .preview import serve
 
-    sys.path.insert(0, os.getcwd())  # the settings are looked for here too, as gunicorn does
-    try:
-        with _ended_by_signals("The preview is closed."):
-            serve(settings, port, click.echo)
-    except (AdmitgateError, OSError) as error:
-        raise _CannotStart(str(error)) from error
+    with _settings_of_the_shop(errors=(AdmitgateError, OSError)), _ended_by_signals("The preview is closed."):
+        serve(settings, port, click.echo)
 
 
 class _CannotStart(click.ClickException):
     """For whoever starts it again by itself: that won't help."""
 
     exit_code = 2
+
+
+@contextmanager
+def _settings_of_the_shop(*, errors: Errors = (AdmitgateError,)) -> Iterator[None]:
+    """They are looked for in this folder too, as gunicorn does. Whatever keeps us from starting is said."""
+    sys.path.insert(0, os.getcwd())
+    try:
+        yield
+    except errors as error:
+        raise _CannotStart(str(error)) from error
 
 
 def _watch(shop: Shop) -> NoReturn:

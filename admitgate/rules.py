@@ -472,11 +472,6 @@ def readings(path: str) -> list[str]:
     return list(found)
 
 
-def canonical(path: str) -> str:
-    """``path`` as the most forgiving router would read it."""
-    return readings(path)[-1]
-
-
 def _tidy(path: str) -> str:
     """Without empty segments, and with the dots followed."""
     segments: list[str] = []

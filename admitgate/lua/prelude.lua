@@ -77,12 +77,16 @@ if remembered > 0 and away_ms > 0 and now > remembered then
 end
 if now ~= redis_ms + offset then set('offset', now - redis_ms) end
 
+local function forget_the_grace()   -- nobody of before counts as having had theirs
+  redis.call('HSET', LINE, 'serving_before', 0, 'moved_at', now, 'invited', 0, 'shown', 0)
+end
+
 local holding = false
 local function start_hold(hold_ms)
   holding = true
   local longest = math.max(now + hold_ms, tonumber(redis.call('HGET', LINE, 'hold_until')) or 0)
-  redis.call('HSET', LINE, 'hold_from', now, 'hold_until', longest,
-    'serving_before', 0, 'moved_at', now, 'invited', 0, 'shown', 0)   -- nobody of before counts as having had their grace
+  redis.call('HSET', LINE, 'hold_from', now, 'hold_until', longest)
+  forget_the_grace()
 end
 
 local is_known = mark_last > 0

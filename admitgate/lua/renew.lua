@@ -4,7 +4,7 @@
 local token_deadline, give_ms = tonumber(ARGV[16]), tonumber(ARGV[17])
 if give_ms == 0 then give_ms = lease_ms end
 if was_silent and (serving < issued or redis.call('ZCARD', READY) > 0) then   -- whoever asks next won't see the silence
-  redis.call('HSET', LINE, 'serving_before', 0, 'moved_at', now, 'invited', 0, 'shown', 0)
+  forget_the_grace()
 end
 local deadline = tonumber(held[1])
 if not (deadline and deadline > now) then

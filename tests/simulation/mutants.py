@@ -144,8 +144,8 @@ MUTANTS = (
     Mutant(
         "hold: the grace of before counts",
         "prelude",
-        ",\n    'serving_before', 0, 'moved_at', now, 'invited', 0, 'shown', 0)",
-        ")",
+        "'hold_until', longest)\n  forget_the_grace()",
+        "'hold_until', longest)",
         scene="test_loss.test_after_a_loss_nobody_counts_as_having_had_their_grace",
     ),
     Mutant(

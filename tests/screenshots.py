@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread
 
+from chromium import CHROMIUM_FLAGS
 from playwright.sync_api import Browser, Page, sync_playwright
 from werkzeug.serving import WSGIRequestHandler, make_server
 
@@ -24,14 +25,6 @@ LOOKS = {
     "dark": {"viewport": {"width": 1280, "height": 900}, "color_scheme": "dark"},
 }
 BEST = {"waiting": "light", "message": "dark", "admitted": "light", "offline": "dark"}
-CHROMIUM_FLAGS = [
-    "--no-sandbox",  # also as root, in a container
-    "--disable-gpu",
-    "--disable-quic",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 
 @contextmanager

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 import redis
-from virtual import EVENT, Clock, Worker, virtual_scripts
+import virtual
+from virtual import EVENT, Clock, Hire, Worker, claim, grace, lease, virtual_scripts
 
 from admitgate import counter
 from admitgate.connection import connect
@@ -18,27 +18,10 @@ from admitgate.memory import Memories
 from admitgate.rules import Rule
 from admitgate.tokens import Lease, Ticket, new_sid
 
-Hire = Callable[..., Worker]
-
-lease, claim, grace = 60.0, 20.0, 6.0
 a_day_ms = 24 * 3600 * 1000
 
 
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    return Clock().run_workers(monkeypatch)
-
-
-@pytest.fixture
-def hire(redis_client: redis.Redis, clock: Clock) -> Hire:
-    """Take on a worker whose rule has the options given; several work on one event."""
-
-    def hire(*, event: str = EVENT, scripts: dict[str, str] | None = None, **options: Any) -> Worker:
-        usual = {"lease_seconds": lease, "claim_seconds": claim, "grace_seconds": grace, "capacity": 1}
-        rule = Rule("/events/<event>/checkout", **{**usual, **options})
-        return Worker(redis_client, clock, rule, event=event, scripts=scripts)
-
-    return hire
+clock, hire = virtual.clock, virtual.hire
 
 
 def fill(worker: Worker) -> list[Reply]:

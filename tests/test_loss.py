@@ -2,38 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
 
 import pytest
 import redis
-from virtual import EVENT, Clock, Worker
+import virtual
+from virtual import EVENT, Clock, Hire, Worker, grace, lease
 
 from admitgate import counter
 from admitgate.errors import Outage
-from admitgate.rules import Rule
 from admitgate.tokens import Lease
 
-Hire = Callable[..., Worker]
-
-lease, claim, grace = 60.0, 20.0, 6.0
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    return Clock().run_workers(monkeypatch)
-
-
-@pytest.fixture
-def hire(redis_client: redis.Redis, clock: Clock) -> Hire:
-    """Take on a worker whose rule has the options given; several work on one event."""
-
-    def hire(**options: Any) -> Worker:
-        usual = {"lease_seconds": lease, "claim_seconds": claim, "grace_seconds": grace, "capacity": 1}
-        return Worker(redis_client, clock, Rule("/events/<event>/checkout", **{**usual, **options}))
-
-    return hire
+clock, hire = virtual.clock, virtual.hire
 
 
 def fill(worker: Worker) -> list[int]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import redis
+import virtual
 from virtual import Clock, Pauses, Stage, Visitor, Worker
 
 from admitgate.rules import Rule
@@ -18,9 +19,7 @@ grace = 6.0
 stated_grace = grace
 
 
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    return Clock().run_workers(monkeypatch)
+clock = virtual.clock
 
 
 def hire(client: redis.Redis, clock: Clock, capacity: int, count: int = 3) -> list[Worker]:

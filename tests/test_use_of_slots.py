@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import pytest
 import redis
+import virtual
 from virtual import Clock, Pauses, Stage, Visitor, Worker
 
 from admitgate.rules import Rule
@@ -15,9 +16,7 @@ from admitgate.rules import Rule
 _second = 1.0
 
 
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    return Clock().run_workers(monkeypatch)
+clock = virtual.clock
 
 
 @dataclass

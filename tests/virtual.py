@@ -162,6 +162,34 @@ class Worker:
         return self.memory.snapshot
 
 
+Hire = Callable[..., Worker]
+
+lease, claim, grace = 60.0, 20.0, 6.0
+
+
+def hire_on(client: redis.Redis, clock: Clock) -> Hire:
+    """Takes on a worker whose rule has the options given; several work on one event."""
+
+    def hire(*, event: str = EVENT, scripts: Mapping[str, str] | None = None, **options: Any) -> Worker:
+        usual = {"lease_seconds": lease, "claim_seconds": claim, "grace_seconds": grace, "capacity": 1}
+        rule = Rule("/events/<event>/checkout", **{**usual, **options})
+        return Worker(client, clock, rule, event=event, scripts=scripts)
+
+    return hire
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The time, for Redis and all workers of a test."""
+    return Clock().run_workers(monkeypatch)
+
+
+@pytest.fixture
+def hire(redis_client: redis.Redis, clock: Clock) -> Hire:
+    """Take on a worker."""
+    return hire_on(redis_client, clock)
+
+
 Pauses = Iterator[float]
 
 

@@ -11,34 +11,22 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
+import chromium
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from admitgate.memory import monotonic
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-CHROMIUM_FLAGS = [
-    "--no-sandbox",  # also as root, in a container
-    "--disable-gpu",
-    "--disable-quic",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 # A grace, a poll and the two loads of a page, on a slow machine.
 SOON_MS = 30_000
 
 NewVisitor = Callable[..., BrowserContext]
 
 
-@pytest.fixture(scope="module")
-def browser(chromium_path: str) -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium_path, args=CHROMIUM_FLAGS)
-        yield browser
-        browser.close()
+browser = chromium.browser
 
 
 @pytest.fixture(params=["flask_site", "django_site"])

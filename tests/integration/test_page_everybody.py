@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import chromium
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
-from screenshots import CHROMIUM_FLAGS, open_scene, preview
+from playwright.sync_api import Browser, Page
+from screenshots import open_scene, preview
 
 from admitgate import languages
 from admitgate.languages import LANGUAGES, Language
@@ -33,12 +34,7 @@ def address() -> Iterator[str]:
         yield address
 
 
-@pytest.fixture(scope="module")
-def browser(chromium_path: str) -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium_path, args=CHROMIUM_FLAGS)
-        yield browser
-        browser.close()
+browser = chromium.browser
 
 
 @pytest.fixture(scope="module")

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 import redis
+from chromium import CHROMIUM_FLAGS
 from page_shop import Shop, open_shop
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect, sync_playwright
-from test_browser import CHROMIUM_FLAGS, leave
+from test_browser import leave
 
 from admitgate.embedded import EmbeddedRedis
 

@@ -13,13 +13,10 @@ import pytest
 import redis
 from oracle import Violation
 from play import Theatre
-from virtual import EVENT, Clock, Worker
+from virtual import Clock, hire_on
 
 from admitgate import counter
 from admitgate.memory import EventMemory
-from admitgate.rules import Rule
-
-Hire = Callable[..., Worker]
 
 
 @dataclass(frozen=True)
@@ -97,13 +94,3 @@ def passes(scene: str, given: tuple[Any, ...], scripts: dict[str, str], client: 
         except Exception:
             return False
     return True
-
-
-def hire_on(client: redis.Redis, clock: Clock) -> Hire:
-    """Takes on workers whose rule has the options given, as the tests of the line know them."""
-
-    def hire(*, event: str = EVENT, **options: Any) -> Worker:
-        usual = {"lease_seconds": 60.0, "claim_seconds": 20.0, "grace_seconds": 6.0, "capacity": 1}
-        return Worker(client, clock, Rule("/events/<event>/checkout", **{**usual, **options}), event=event)
-
-    return hire

@@ -4,22 +4,12 @@ from __future__ import annotations
 
 import pytest
 import redis
-from teeth import Hire, hire_on
-from virtual import Clock, Worker
+import virtual
+from virtual import Clock, Hire, Worker, grace, lease
 
 from admitgate.errors import Outage
 
-lease, claim, grace = 60.0, 20.0, 6.0
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    return Clock().run_workers(monkeypatch)
-
-
-@pytest.fixture
-def hire(redis_client: redis.Redis, clock: Clock) -> Hire:
-    return hire_on(redis_client, clock)
+clock, hire = virtual.clock, virtual.hire
 
 
 def test_a_lease_of_the_lost_moment_comes_back_without_another_hold(

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from .admission import Admission
 from .config import Config
-from .connection import connect
+from .connection import Breaker, connect
 from .cookies import set_cookie
 from .counter import Call, Counter, Reply
 from .decision import Unknown, Wait
@@ -21,17 +21,23 @@ from .gate import Gate, Steps, T
 from .memory import Memories
 from .page import Page
 from .road import Road
-from .rules import OURS, Match
+from .rules import OURS, Match, Rule
 from .start import StartCheck
 from .status import Status
 from .unknown import unknown_event
 from .visit import Answer, Visit
 
 RELEASE_HEADER = "admitgate-release"
+_pause_most = 2.0  # seconds
 
 
 def _no_match(path: str) -> Match | None:
     """A gate that isn't enabled means nobody."""
+
+
+def _longest_pause(rules: Iterable[Rule]) -> float:
+    """Well below a grace: nobody can show presence through a worker that isn't asking again yet."""
+    return min([_pause_most, *(rule.grace_seconds / 3 for rule in rules)])
 
 
 class Edge:
@@ -60,7 +66,8 @@ class Edge:
         self._road = Road(config, page)
         self._status = Status(config, self._gate, page, self._road, memories)
         client = config.redis_client or connect(config.redis_url or "", config.redis_timeout_seconds)
-        self._counter = Counter(client, memories, prefix=config.key_prefix)
+        breaker = Breaker(on_open=memories.doubt, pause_most=_longest_pause(config.rules))
+        self._counter = Counter(client, memories, prefix=config.key_prefix, breaker=breaker)
         self._start_check = StartCheck(config)
         self.match = self._gate.match if config.enabled else _no_match
         self.find = self._gate.find if config.enabled else _no_match

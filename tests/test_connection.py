@@ -30,9 +30,10 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.sentinel import MasterNotFoundError
 from sites import CHECK_IN, CHECKOUT, STATUS, Clock, Opener
 
-from admitgate import Rule, connection
+from admitgate import Config, Rule, connection
 from admitgate.connection import Breaker, connect
 from admitgate.counter import Counter, join
+from admitgate.edge import Edge
 from admitgate.embedded import EmbeddedRedis
 from admitgate.errors import Outage
 from admitgate.memory import Memories
@@ -156,6 +157,14 @@ def test_a_fleet_does_not_come_back_in_one_beat(monkeypatch: pytest.MonkeyPatch)
         ask(breaker, AWAY)
         probes.add(round(breaker._probe_at - connection.monotonic(), 3))
     assert len(probes) > 5
+
+
+@pytest.mark.parametrize(("graces", "seconds"), [((6, 9), 2.0), ((6, 1.5), 0.5)])
+def test_a_gate_asks_again_well_within_a_grace(graces: tuple[float, ...], seconds: float) -> None:
+    """Else who comes to the last worker that knows of Redis' return is overtaken by those at another."""
+    rules = [Rule(f"/{grace}", capacity=1, grace_seconds=grace) for grace in graces]
+    config = Config.from_options({"secret_key": sites.KEY, "redis_url": "redis://nowhere", "rules": rules})
+    assert Edge(config)._counter._breaker._most == seconds
 
 
 def test_workers_are_told_when_it_opens(moment: Moment) -> None:

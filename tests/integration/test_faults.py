@@ -164,7 +164,8 @@ def judge(
 ) -> Row:
     """Wait until all is as before, note what the fault has cost, and hold it against what is promised."""
     lasted = fault.ended_at - fault.began_at
-    pause = min(2.4, lasted) if is_outage else 0.0  # of the breaker: never longer than what it has seen
+    # The breaker's, which is a third of a grace and its jitter.
+    pause = min(0.4 * GRACE_SECONDS, lasted) if is_outage else 0.0
     in_time = pause + hold_seconds + GRACE_SECONDS + NOISE_SECONDS
     asked = verdict.seconds_until_asked(crowd, fault.ended_at, patience=in_time + 10)
     crowd.may_pay.set()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from typing import Protocol
 
+from .memory import monotonic
 from .rules import Match
 from .tokens import Lease
 
@@ -18,6 +19,12 @@ class Levers(Protocol):
     def extend(self, admission: Admission, seconds: float) -> None:
         """Let the lease end later."""
 
+    async def arelease(self, admission: Admission) -> None:
+        """Give the slot back, in a coroutine."""
+
+    async def aextend(self, admission: Admission, seconds: float) -> None:
+        """Let the lease end later, in a coroutine."""
+
 
 class Admission:
     """A request that was let in. Good for the length of that request.
@@ -27,7 +34,16 @@ class Admission:
     ``on_outage="open"``, or in ``mode="observe"`` beyond the capacity (then ``would_wait`` is true).
     """
 
-    __slots__ = ("is_first", "is_released", "lease", "levers", "match", "set_cookie", "would_wait")
+    __slots__ = (
+        "began_at",
+        "is_first",
+        "is_released",
+        "lease",
+        "levers",
+        "match",
+        "set_cookie",
+        "would_wait",
+    )
 
     def __init__(
         self,
@@ -38,12 +54,13 @@ class Admission:
         would_wait: bool = False,
         set_cookie: str | None = None,
     ) -> None:
-        self.match = match
-        self.lease = lease
-        self.is_first = is_first
-        self.would_wait = would_wait
-        self.set_cookie = set_cookie
-        self.is_released = False
+        self.match: Match = match
+        self.lease: Lease | None = lease
+        self.is_first: bool = is_first
+        self.would_wait: bool = would_wait
+        self.set_cookie: str | None = set_cookie
+        self.is_released: bool = False
+        self.began_at: float = monotonic() if match.rule.ramp_seconds else 0.0
         self.levers: Levers | None = None
 
     @property
@@ -66,10 +83,16 @@ class Admission:
     def release(self) -> None:
         """Give the slot back now: the order is paid. One Redis call; the cookie goes with this response.
 
-        Without Redis the slot comes free when its lease ends. Calling it twice is harmless.
+        Without Redis the slot comes free when its lease ends. Calling it twice is harmless. In a coroutine
+        of an asynchronous site ``await arelease()`` instead, which works everywhere.
         """
         if self.levers:
             self.levers.release(self)
+
+    async def arelease(self) -> None:
+        """Give the slot back now, without keeping the event loop waiting."""
+        if self.levers:
+            await self.levers.arelease(self)
 
     def extend(self, seconds: float) -> None:
         """Let the lease end ``seconds`` from now, if that is later than it does already. One Redis call.
@@ -79,6 +102,11 @@ class Admission:
         """
         if self.levers:
             self.levers.extend(self, seconds)
+
+    async def aextend(self, seconds: float) -> None:
+        """Let the lease end later, without keeping the event loop waiting. Raises Outage as ``extend`` does."""
+        if self.levers:
+            await self.levers.aextend(self, seconds)
 
     def __repr__(self) -> str:
         return f"<Admission event={self.event!r} sid={self.sid!r} expires_at={self.expires_at}>"

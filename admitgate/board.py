@@ -1,4 +1,4 @@
-"""The demo's live table: redrawn in place on a terminal, a line now and then where there is none."""
+"""The live table of the demo and of ``watch``: redrawn in place, or a line now and then where that can't be."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ import click
 plain_line_seconds = 5.0
 
 _columns = ("in flight", "free", "waiting", "ready", "serving", "admitted/min", "state")
-_event_width = 12
+_event_least, _event_most = 12, 32
+_state_width = 9
 
 
 class Line:
@@ -22,6 +23,7 @@ class Line:
 
     def __init__(self, event: str) -> None:
         self.event = event
+        self.trail = ""
         self._status: dict[str, Any] | None = None
         self._born = 0
 
@@ -57,22 +59,26 @@ class Board(Protocol):
     def __call__(self, lines: Sequence[Line]) -> None: ...
 
 
-def board() -> Board:
-    """The board that suits where the output goes."""
+def board(trail: str = "") -> Board:
+    """The board that suits where the output goes. ``trail`` is what each line's own trail is called."""
     is_terminal = sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
-    return Table() if is_terminal else PlainLines()
+    return Table(trail) if is_terminal else PlainLines()
 
 
 class Table:
     """A table that stays where it is."""
 
-    def __init__(self) -> None:
+    def __init__(self, trail: str = "") -> None:
         self._rows = 0
+        self._trail = trail
 
     def __call__(self, lines: Sequence[Line]) -> None:
         width = shutil.get_terminal_size().columns - 1  # a full row would make some terminals wrap
-        head = _row("event", _columns)[:width]
-        rows = ["", _bold(head), *(_row(line.event, line.cells())[:width] for line in lines)]
+        names = [len(line.event) for line in lines]
+        wide = min(_event_most, max([_event_least, *names]))
+        head = _row("event", _columns, self._trail, wide)[:width]
+        body = (_row(line.event, line.cells(), line.trail, wide)[:width] for line in lines)
+        rows = ["", _bold(head), *body]
         back_to_the_first = f"\x1b[{self._rows}F" if self._rows else ""
         click.echo(back_to_the_first + "".join(f"{row}\x1b[K\n" for row in rows), nl=False, color=True)
         self._rows = len(rows)
@@ -94,9 +100,10 @@ class PlainLines:
             click.echo(f"{line.event}: {state}; {', '.join(words)}")
 
 
-def _row(event: str, cells: Sequence[str]) -> str:
+def _row(event: str, cells: Sequence[str], trail: str, event_width: int) -> str:
     *figures, state = (cell.rjust(len(name)) for name, cell in zip(_columns, cells, strict=True))
-    return "  ".join([event[:_event_width].ljust(_event_width), *figures, state.strip()])
+    state = state.strip().ljust(_state_width)
+    return "  ".join([event[:event_width].ljust(event_width), *figures, state, trail]).rstrip()
 
 
 def _bold(text: str) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import json
 import logging
-import os
 import signal
 import sys
 import time
@@ -18,18 +18,21 @@ from ._version import __version__
 from .board import Line, board
 from .demo import SITES, Shop, open_shop
 from .errors import AdmitgateError
+from .operate.group import Operation
+from .operate.starting import CannotStart, settings_of_the_shop
 from .scenario import scenario_options
 
 redraw_seconds = 1.0
 
 
-Errors = tuple[type[Exception], ...]
-
-
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Operation, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="admitgate")
 def main() -> None:
-    """A waiting room for Django, Flask and any WSGI application."""
+    """A waiting room for Django, Flask and any WSGI application.
+
+    On the day: status, watch, set, pause, close and the other commands of an operator, on the lines of the
+    shop whose settings ADMITGATE_SETTINGS or --settings names.
+    """
 
 
 @main.command()
@@ -128,7 +131,7 @@ def publish(*, settings: str | None, **options: Any) -> None:
     from . import publish as publishing
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    with _settings_of_the_shop():
+    with settings_of_the_shop():
         status = publishing.publish(settings, **options)
     sys.exit(status)
 
@@ -146,9 +149,30 @@ def doctor(*, settings: str | None, **options: Any) -> None:
     """
     from .doctor import examination as consultation
 
-    with _settings_of_the_shop():
+    with settings_of_the_shop():
         status = consultation.doctor(settings, **options)
     sys.exit(status)
+
+
+@main.command()
+@click.option("--settings", metavar="MODULE", help="The settings; ADMITGATE_SETTINGS by default.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen.")
+@click.option("--port", type=click.IntRange(0, 65535), default=9180, show_default=True)
+def metrics(*, settings: str | None, host: str, port: int) -> None:
+    """Serve the figures of every event to Prometheus, on a port of their own.
+
+    The settings are the shop's. With a metrics_token among them Prometheus has to show it; without one only
+    this machine may ask.
+    """
+    try:
+        from .metrics import serve
+    except ImportError as error:
+        raise CannotStart(f"{error}: pip install 'admitgate[metrics]'.") from error
+    with settings_of_the_shop(errors=(AdmitgateError, OSError)):
+        server = serve(settings, host, port)
+    click.echo(f"http://{host}:{server.port}/metrics")
+    with _ended_by_signals("No more figures."):
+        server.serve_forever()
 
 
 @main.command()
@@ -161,24 +185,33 @@ def preview(*, settings: str | None, port: int) -> None:
     """
     from .preview import serve
 
-    with _settings_of_the_shop(errors=(AdmitgateError, OSError)), _ended_by_signals("The preview is closed."):
+    with settings_of_the_shop(errors=(AdmitgateError, OSError)), _ended_by_signals("The preview is closed."):
         serve(settings, port, click.echo)
 
 
-class _CannotStart(click.ClickException):
-    """For whoever starts it again by itself: that won't help."""
+@main.command()
+@click.argument("url", required=False)
+@click.option("--seed", help="The seed of the draw, as it was published.")
+@click.option("--count", type=int, help="How many took part.")
+@click.option("--ordinal", type=int, help="Which arrival: 1 for who came first.")
+@click.option("--hash", "hash", metavar="SHA-256", help="What was shown of the seed before the draw.")
+@click.option("--number", type=int, help="With a URL: the number of their arrival, as programs are told it.")
+@click.option("--reference", help="With a URL: the reference that a visitor's page shows, such as 7K3-M9Q.")
+@click.option("--json", "is_json", is_flag=True, help="Write what came out as JSON.")
+def verify(*, is_json: bool, **given: Any) -> None:
+    """Reckon a place in a draw again, from its seed or from the URL of an event's status.
 
-    exit_code = 2
+    Give --hash to hold the seed against what you saw before the draw. The exit status is 1 where it is not
+    the seed that was promised, and 2 where nothing can be reckoned.
+    """
+    from .verify import sentence, verified
 
-
-@contextmanager
-def _settings_of_the_shop(*, errors: Errors = (AdmitgateError,)) -> Iterator[None]:
-    """They are looked for in this folder too, as gunicorn does. Whatever keeps us from starting is said."""
-    sys.path.insert(0, os.getcwd())
     try:
-        yield
-    except errors as error:
-        raise _CannotStart(str(error)) from error
+        found = verified(**given)
+    except AdmitgateError as error:
+        raise CannotStart(str(error)) from error
+    click.echo(json.dumps(found) if is_json else sentence(found))
+    sys.exit(0 if found["is_right"] else 1)
 
 
 def _watch(shop: Shop) -> NoReturn:

@@ -9,20 +9,29 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from . import address, clients, keys
+from .asked import is_place
 from .brand import Brand
+from .challenge import challenge_faults
 from .decision import PollPolicy
 from .errors import ConfigError
-from .rules import OUTAGE_ANSWERS, Rule, Rules, disagreements, is_number, route_fault
+from .identity import Identity, resolved
+from .matching import Rules
+from .names import skeleton
+from .paths import route_fault
+from .rules import OUTAGE_ANSWERS, Rule, disagreements, is_number
+from .signals import Listener, listener_of
 
 STATUS_CODES = (200, 202, 429, 503)
 URL_SCHEMES = ("redis", "rediss", "unix", "valkey", "valkeys", *address.SCHEMES)
 _settings_variable = "ADMITGATE_SETTINGS"
 Exemption = str | Callable[[Any], bool]
+Operators = str | Callable[[Any], str | None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +52,12 @@ class Config:
     cookie_samesite: str = "Lax"
     cookie_secure: bool | None = None
     trusted_proxies: int | tuple[str, ...] = 0
+    identity: Identity | None = None
+    requests_in_flight: int | None = 16
+    websockets: str = "gate"
     exempt: tuple[Exemption, ...] = ()
+    challenge: Any = None
+    console: Operators | None = None
     status_code: int = 503
     status_url: str | None = None
     waiting_url: str | None = None
@@ -60,6 +74,8 @@ class Config:
     brand_accent: str | None = None
     brand_message: str = ""
     brand_contact: str | None = None
+    on_event: Listener | None = None
+    metrics_token: str | None = field(default=None, repr=False)
     enabled: bool = True
     debug: bool = False
 
@@ -81,6 +97,11 @@ class Config:
         if not isinstance(proxies := given.get("trusted_proxies", 0), int):
             given["trusted_proxies"] = _tuple(proxies)
         given.setdefault("secret_key", None)
+        for name, look_up in (("identity", resolved), ("on_event", listener_of)):
+            try:
+                given[name] = look_up(given.get(name))
+            except ValueError as error:
+                faults.append(str(error))
         config = cls(**given)
         faults += [*rule_faults, *config._faults()]
         if faults:
@@ -141,6 +162,7 @@ class Config:
             *self._address_faults(),
             *self._value_faults(),
             *self.brand.faults(),
+            *challenge_faults(self.challenge),
         ]
 
     def _key_faults(self) -> list[str]:
@@ -236,6 +258,19 @@ class Config:
                 clients.is_trusted_proxies(self.trusted_proxies),
                 "how many (0 to 10), or a list of their networks such as ['10.0.0.0/8', '::1', 'unix']",
             ),
+            (
+                "requests_in_flight",
+                self.requests_in_flight is None
+                or is_number(self.requests_in_flight, 1, 10_000, is_whole=True),
+                "how many of one visitor's (1 to 10000), or None for any number",
+            ),
+            (
+                "console",
+                _are_operators(self.console),
+                "who may operate: a callable that gives an operator's name or None, its place such as "
+                "'shop.staff.operator', 'link' for links that 'admitgate console-link' makes, or None",
+            ),
+            ("websockets", self.websockets in ("gate", "pass"), "'gate' or 'pass'"),
             ("poll_floor_seconds", is_number(self.poll_floor_seconds, 0.5, 60), "seconds from 0.5 to 60"),
             ("poll_ceiling_seconds", is_number(self.poll_ceiling_seconds, 1, 600), "seconds from 1 to 600"),
             (
@@ -246,6 +281,11 @@ class Config:
             ("poll_divisor", is_number(self.poll_divisor, 1, 1000), "a number from 1 to 1000"),
             ("ask_first", isinstance(self.ask_first, bool), "True or False"),
             ("enter_seconds", is_number(self.enter_seconds, 0, 30), "seconds from 0 to 30"),
+            (
+                "metrics_token",
+                self.metrics_token is None or _is_long_token(self.metrics_token),
+                "a random text of 16 characters or more for your Prometheus to show, or None",
+            ),
             ("enabled", isinstance(self.enabled, bool), "True or False"),
             ("debug", isinstance(self.debug, bool), "True or False"),
         )
@@ -254,6 +294,10 @@ class Config:
             for name, is_good, cure in checks
             if not is_good
         ]
+        if self.metrics_token is not None and find_spec("prometheus_client") is None:
+            faults.append(
+                "metrics_token is given, but prometheus_client is missing: pip install 'admitgate[metrics]'."
+            )
         if not faults and self.poll_ceiling_seconds < self.poll_floor_seconds:
             faults.append(
                 f"poll_ceiling_seconds is {self.poll_ceiling_seconds}, which is below poll_floor_seconds "
@@ -268,11 +312,12 @@ def config_from_environment(name: str | None = None) -> Config:
     ``name``, else ADMITGATE_SETTINGS, names a module (or ``module:attribute``) with the mapping ADMITGATE,
     such as the shop's own Django settings, whose SECRET_KEY, SECRET_KEY_FALLBACKS and DEBUG are taken too.
     Variables like ADMITGATE_COOKIE_DOMAIN come first, JSON where they are JSON:
-    ``ADMITGATE_RULES='[{"path": "/checkout", "capacity": 500}]'``.
+    ``ADMITGATE_RULES='[{"path": "/checkout", "capacity": 500}]'``. ``identity`` is left out: nobody is logged
+    in there, and an account's token is worth nothing in the shop to anybody else.
     """
     name = name or os.environ.get(_settings_variable)
     settings, defaults = _settings_of(name) if name else ({}, {})
-    known = [known.name for known in fields(Config)]
+    known = [known.name for known in fields(Config) if known.name != "identity"]
     given = {
         option: _from_text(value)
         for option in known
@@ -280,9 +325,8 @@ def config_from_environment(name: str | None = None) -> Config:
     }
     if not isinstance(settings, Mapping):
         raise ConfigError([f"{name} is {settings!r}: it must be a mapping with RULES and REDIS_URL."])
-    return Config.from_mapping(
-        {**{str(key).lower(): value for key, value in settings.items()}, **given}, **defaults
-    )
+    written = {name: value for key, value in settings.items() if (name := str(key).lower()) != "identity"}
+    return Config.from_mapping({**written, **given}, **defaults)
 
 
 def _settings_of(name: str) -> tuple[Any, dict[str, Any]]:
@@ -355,9 +399,12 @@ def _repetitions(rules: Sequence[Rule]) -> list[str]:
 def _contradictions(rules: Sequence[Rule]) -> list[str]:
     """An event has one capacity and one line: rules that share an event must agree."""
     first: dict[str, Rule] = {}
+    alike: dict[str, Rule] = {}
     faults = []
     for rule in rules:
         known = first.setdefault(rule.template(), rule)
+        if known is rule and rule.events is None:  # those that know their events may mean different ones
+            known = alike.setdefault(skeleton(rule.template()), rule)
         faults += disagreements(known, rule, rule.template())
     return faults
 
@@ -384,6 +431,12 @@ def _fault_of_many(url: str) -> list[str]:
     return []
 
 
+def _are_operators(value: object) -> bool:
+    if isinstance(value, str):
+        return value == "link" or is_place(value) is not None
+    return value is None or callable(value)
+
+
 def _is_file(value: object) -> bool:
     return isinstance(value, str) and Path(value).is_file()
 
@@ -395,6 +448,10 @@ def _is_name(value: object, besides: str = "") -> bool:
         and value != ""
         and all(c.isascii() and (c.isalnum() or c in allowed) for c in value)
     )
+
+
+def _is_long_token(value: object) -> bool:
+    return isinstance(value, str) and len(value) >= 16 and value.isascii() and value.isprintable()
 
 
 def _is_domain(value: object) -> bool:

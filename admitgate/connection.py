@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import random
 import threading
@@ -37,8 +38,8 @@ _states_of_redis = (
     "LOADING",
     "MASTERDOWN",
     "CLUSTERDOWN",
-    "can't run this command",  # by the ACL
-    "Unknown Redis command",  # renamed away
+    *("can't run this command", "no permissions to run"),  # by the ACL, in Redis' words and in Valkey's
+    *("Unknown Redis command", "Unknown command called"),  # renamed away
 )
 _well = (NoScriptError, AskError)  # it only has to be told the script, or names another node (MOVED, ASK)
 
@@ -110,6 +111,15 @@ def _is_of_one_event(error: BaseException) -> bool:
     )
 
 
+def _caller() -> int:
+    """Who is asking: a task among those that share an event loop's thread; else a thread, or a greenlet."""
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:  # no loop runs here
+        task = None
+    return id(task) if task else threading.get_ident()
+
+
 class Breaker:
     """Stops asking a Redis that doesn't answer: closed, open, and half-open for one probing caller.
 
@@ -124,9 +134,11 @@ class Breaker:
         pause_least: float = 0.25,
         pause_most: float = 2.0,
         on_open: Callable[[], None] = lambda: None,
+        on_close: Callable[[], None] = lambda: None,
         what: str = "Redis",
     ) -> None:
-        self._least, self._most, self._on_open, self._what = pause_least, pause_most, on_open, what
+        self._least, self._most, self._what = pause_least, pause_most, what
+        self._on_open, self._on_close = on_open, on_close
         self._pause = 0.0
         self._prober = 0
         self._probe_at = 0.0
@@ -160,23 +172,29 @@ class Breaker:
         if now < self._probe_at:
             raise Outage(f"{self._what} didn't answer a moment ago")
         self._probe_at = now + self._pause  # the others go on without, while this caller probes
-        self._prober = threading.get_ident()
+        self._prober = _caller()
 
     def _fail(self, error: BaseException) -> None:
         is_first = not self._pause
-        if not is_first and self._prober != threading.get_ident():
+        if not is_first and self._prober != _caller():
             return  # it set out before the first one failed, and tells nothing new
         pause = min(self._most, max(self._least, self._pause * 2))
         self._probe_at = monotonic() + pause * random.uniform(0.8, 1.2)
         self._pause = pause
         if is_first:
             self._opened_at = monotonic()
-            log.error("outage: %s can't be asked (%s: %s)", self._what, type(error).__name__, error)
+            fields = {"admitgate_kind": "outage_began", "admitgate_details": {"what": self._what}}
+            log.error(
+                "outage: %s can't be asked (%s: %s)", self._what, type(error).__name__, error, extra=fields
+            )
             self._on_open()
 
     def _close(self) -> None:
         self._pause = 0.0
-        log.warning("outage over: %s answers again after %.1f s", self._what, monotonic() - self._opened_at)
+        seconds = monotonic() - self._opened_at
+        fields = {"admitgate_kind": "outage_ended", "admitgate_details": {"seconds": round(seconds, 1)}}
+        log.warning("outage over: %s answers again after %.1f s", self._what, seconds, extra=fields)
+        self._on_close()
 
 
 def evaluate(

@@ -106,12 +106,17 @@ def _ask(connection: Any, command: Command, until: float, is_redirected: bool) -
         if not is_old:
             raise
     except ResponseError as error:
-        if not (isinstance(error, ReadOnlyError) or "READONLY" in str(error)):
+        if not is_astray(error):
             raise
-        connection.disconnect()  # a master of before: a new connection is led to today's
+        connection.disconnect()
         if not is_old:
             raise
     return _answer(connection, command, until, is_redirected)
+
+
+def is_astray(error: ResponseError) -> bool:
+    """True for the answer of a master of before: a new connection is led to today's."""
+    return isinstance(error, ReadOnlyError) or "READONLY" in str(error)
 
 
 def _answer(connection: Any, command: Command, until: float, is_redirected: bool) -> Any:

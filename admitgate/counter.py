@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
@@ -18,26 +18,40 @@ from .connection import Breaker, evaluate
 from .errors import Outage
 from .memory import EventMemory, Marks, Memories, Snapshot, monotonic
 from .rules import Rule, event_slug
-from .tokens import Lease, Ticket
+from .tokens import Lease, Ticket, is_of_account
 from .wire import evalsha
 
 log = logging.getLogger("admitgate")
 
+Seed = Callable[[int, str], str]  # of the draw at an event's opening, where nobody has chosen another
+
 _parts = {
-    "join": ("prelude", "flow", "join"),
-    "check_in": ("prelude", "flow", "check_in"),
+    "join": ("prelude", "brief", "flow", "admit", "join"),
+    "check_in": ("prelude", "flow", "admit", "check_in"),
     "renew": ("prelude", "renew"),
     "release": ("prelude", "flow", "release"),
     "look": ("prelude", "flow", "look"),
+    "reset": ("prelude", "reset"),
+    "change": ("change",),  # for control.py, which has no rule to send along
+    "ramp": ("prelude", "flow", "ramp"),
+    "levels": ("levels",),
 }
-_names = ("line", "leases", "ready", "ready:seen", "released", "settings")
+_names = ("line", "leases", "ready", "ready:seen", "released", "settings", "places", "history")
 _remembered = 10_000
-_no_format = (None, b"")
-_shut = ("", "paused", "closed", "opens")
-_numbers = 16  # in a reply with a snapshot, behind the verdict; what follows is the operator's message
+_no_format: tuple[Rule | None, int, bytes] = (None, 0, b"")
+_shut = ("", "paused", "closed", "opens", "early")
+_numbers = 16  # in a reply with a snapshot, behind the verdict; what follows are the draw and a message
+_NORMAL, _UNASKED, _CLAIM = 0, 1, 2  # kinds of leases, as renew.lua has them
+
+
+def _no_seed(opens_at: int, event: str) -> str:
+    return ""
+
 
 # A verdict that shows that the event is more than a first visit which may yet turn out to be a 404.
-_firm = frozenset({"TICKET", "FULL", "CLOSED", "READY", "WAIT", "GONE", "RELEASED"})
+_firm = frozenset(
+    {"TICKET", "FULL", "CLOSED", "READY", "WAIT", "SHARED", "DRAWN", "GONE", "COPIED", "RELEASED", "RESET"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,24 +78,35 @@ class Reply:
     snapshot: Snapshot | None
 
 
-def join(rule: Rule, event: str, sid: str) -> Call:
-    """A newcomer: ADMIT (value: the lease's deadline), TICKET (its number), FULL or CLOSED."""
-    return Call("join", rule, event, sid)
+def join(rule: Rule, event: str, sid: str, *, is_brief: bool = False) -> Call:
+    """A newcomer: ADMIT (value: the lease's deadline), TICKET (its number), FULL, EARLY or CLOSED.
+
+    For a caller who has just seen the line the answer may be brief, without a snapshot; then it takes half
+    the time.
+    """
+    return Call("join", rule, event, sid, (int(is_brief),))
 
 
-def check_in(rule: Rule, event: str, ticket: Ticket, *, is_claim: bool) -> Call:
+def check_in(rule: Rule, event: str, ticket: Ticket, *, is_claim: bool, drawn: int = 0) -> Call:
     """An invited visitor is here: ADMIT (deadline), READY (rank from 0), WAIT (not invited), GONE or CLOSED.
 
-    A claim is a short lease, for a page that still has to make the request which makes it a full one.
+    Or SHARED, where their client has as many places as one may have. A claim is a short lease, for a page
+    that still has to make the request which makes it a full one. ``drawn`` is the number that counts in the
+    ticket's stead since the opening; without it (0) somebody who has one hears DRAWN.
     """
     give_ms = int(rule.claim_seconds * 1000) if is_claim else 0
-    return Call("check_in", rule, event, ticket.sid, (ticket.number, give_ms, ticket.joined_ms))
+    return Call("check_in", rule, event, ticket.sid, (ticket.number, give_ms, ticket.joined_ms, drawn))
 
 
 def renew(rule: Rule, event: str, lease: Lease, *, seconds: float = 0) -> Call:
-    """Somebody shows a lease: ADMIT (new deadline), GONE (given back) or EXPIRED. 0 seconds: the rule's."""
-    args = (lease.deadline_ms, int(seconds * 1000), int(lease.is_unasked))
-    return Call("renew", rule, event, lease.sid, args)
+    """Somebody shows a lease: ADMIT (new deadline), GONE (given back) or EXPIRED. 0 seconds: the rule's.
+
+    Or COPIED, where two newer tokens of it have been given out. The devices of one account each have their
+    own.
+    """
+    kind = _UNASKED if lease.is_unasked else _NORMAL if lease.renew_at_ms else _CLAIM
+    overlap_ms = 0 if is_of_account(lease.sid) else int(rule.lease_overlap_seconds * 1000)
+    return Call("renew", rule, event, lease.sid, (lease.deadline_ms, int(seconds * 1000), kind, overlap_ms))
 
 
 def release(rule: Rule, event: str, sid: str, deadline_ms: int = 0, *, forget: bool = False) -> Call:
@@ -92,6 +117,23 @@ def release(rule: Rule, event: str, sid: str, deadline_ms: int = 0, *, forget: b
 def look(rule: Rule, event: str) -> Call:
     """Move the line on and see: SEEN, or UNKNOWN for an event that has no keys (and gets none)."""
     return Call("look", rule, event)
+
+
+def reset(rule: Rule, event: str) -> Call:
+    """Begin the line anew: RESET, and all tickets and leases of before are void; or UNKNOWN."""
+    return Call("reset", rule, event)
+
+
+def ramp(rule: Rule, event: str, answers: int, slow: int) -> Call:
+    """How the application does, as one worker has seen it: RAMPED, and how many slots that leaves."""
+    floor = rule.ramp_floor or max(1, rule.capacity_now() // 10)
+    return Call("ramp", rule, event, "", (answers, slow, floor))
+
+
+def event_keys(prefix: str, event: str) -> list[str]:
+    """An event's keys, in the order of the scripts' KEYS; one hash tag, so one cluster node."""
+    tag = hashlib.sha256(event.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    return [f"{prefix}:{{{tag}}}:{name}" for name in _names]
 
 
 def load_scripts() -> dict[str, str]:
@@ -112,6 +154,7 @@ class Counter:
         prefix: str = "admitgate",
         scripts: Mapping[str, str] | None = None,
         breaker: Breaker | None = None,
+        seed: Seed | None = None,
     ) -> None:
         self._client = client
         self._memories = memories
@@ -121,8 +164,9 @@ class Counter:
             for verb, source in (scripts or load_scripts()).items()
         }
         self._breaker = breaker or Breaker(on_open=memories.doubt)
+        self._seed = seed or _no_seed
         self._keys: dict[str, list[str]] = {}
-        self._formats: dict[tuple[str, str], tuple[Rule | None, bytes]] = {}
+        self._formats: dict[tuple[str, str], tuple[Rule | None, int, bytes]] = {}
         self._takes_packed = hasattr(client, "ask_packed")
 
     def call(self, call: Call) -> Reply:
@@ -143,17 +187,29 @@ class Counter:
         source, digest = self._scripts[call.verb]
         keys = self.keys(call.event)
         packed = self._packed(call, memory, digest, keys) if self._takes_packed else None
-        return evaluate(self._client, source, digest, keys, lambda: pack(call, memory), packed)
+        return evaluate(self._client, source, digest, keys, lambda: pack(call, memory, self._seed), packed)
 
     def _packed(self, call: Call, memory: EventMemory, digest: str, keys: list[str]) -> bytes:
-        rule, format_ = self._formats.get((call.verb, call.event), _no_format)
-        if rule is not call.rule:
-            format_ = evalsha(digest, keys, fixed(call.rule), event_slug(call.event), len(call.args))
+        rule, slots, format_ = self._formats.get((call.verb, call.event), _no_format)
+        if rule is not call.rule or slots != call.rule.capacity_now():
+            words = fixed(call.rule, call.event, self._seed)
+            format_ = evalsha(digest, keys, words, event_slug(call.event), len(call.args))
             if len(self._formats) >= _remembered:
                 self._formats.clear()
-            self._formats[call.verb, call.event] = call.rule, format_
-        sid = call.sid.encode("ascii")
-        return format_ % (*changing(memory), len(sid), sid, *call.args)
+            self._formats[call.verb, call.event] = call.rule, words[0], format_
+        sid, draw = call.sid.encode("ascii"), memory.draw_to_send().encode("ascii")
+        return format_ % (*changing(memory), len(sid), sid, len(draw), draw, *call.args)
+
+    def in_wire_format(self, call: Call, memory: EventMemory) -> tuple[str, bytes]:
+        """A key of the call's event, and the call as Redis takes it: for ``AsyncCounter``."""
+        keys = self.keys(call.event)
+        return keys[0], self._packed(call, memory, self._scripts[call.verb][1], keys)
+
+    def with_source(self, call: Call, memory: EventMemory) -> list[Any]:
+        """The words of the same for a Redis that doesn't have the script."""
+        keys = self.keys(call.event)
+        source = self._scripts[call.verb][0]
+        return ["EVAL", source, len(keys), *keys, *pack(call, memory, self._seed)]
 
     def _ping(self) -> Reply:
         try:
@@ -165,19 +221,19 @@ class Counter:
         return Reply("PONG", 0, 0, None)
 
     def keys(self, event: str) -> list[str]:
-        """An event's keys, in the order of the scripts' KEYS; one hash tag, so one cluster node."""
+        """The event's keys, remembered."""
         keys = self._keys.get(event)
         if keys is None:
             if len(self._keys) >= _remembered:
                 self._keys.clear()
-            tag = hashlib.sha256(event.encode("utf-8", "surrogatepass")).hexdigest()[:16]
-            keys = self._keys[event] = [f"{self._prefix}:{{{tag}}}:{name}" for name in _names]
+            keys = self._keys[event] = event_keys(self._prefix, event)
         return keys
 
 
-def pack(call: Call, memory: EventMemory) -> list[Any]:
+def pack(call: Call, memory: EventMemory, seed: Seed = _no_seed) -> list[Any]:
     """ARGV of a call, as the prelude's contract has it."""
-    return [*changing(memory), *fixed(call.rule), call.sid, event_slug(call.event), *call.args]
+    words = [*changing(memory), *fixed(call.rule, call.event, seed), call.sid, event_slug(call.event)]
+    return [*words, memory.draw_to_send(), *call.args]
 
 
 def changing(memory: EventMemory) -> tuple[int, ...]:
@@ -186,15 +242,20 @@ def changing(memory: EventMemory) -> tuple[int, ...]:
     return expected_ms, *memory.marks_to_send(), memory.away_ms()
 
 
-def fixed(rule: Rule) -> tuple[Any, ...]:
+def fixed(rule: Rule, event: str, seed: Seed) -> tuple[Any, ...]:
     """What the settings say."""
+    times = ":".join(map(str, rule.schedule))
     return (
-        rule.capacity,
+        rule.capacity_now(),
         int(rule.lease_seconds * 1000),
         int(rule.grace_seconds * 1000),
         int(rule.cold_hold_seconds * 1000),
         rule.admit_per_minute or 0,
         -1 if rule.max_waiting is None else rule.max_waiting,
+        rule.places_per_client or 0,
+        f"{times}:{seed(rule.schedule.opens_at, event) if rule.shuffle else ''}"
+        if any(rule.schedule)
+        else "",
     )
 
 
@@ -204,7 +265,7 @@ def unpack(raw: Any, call: Call, memory: EventMemory, sent_at: float) -> Reply:
         verdict, *words = _text(raw).split(" ", _numbers + 1)
         value, *numbers = map(int, words[:_numbers])
         heard = Marks(*numbers[:5])
-        snapshot = _snapshot(heard, numbers[5:], words[_numbers]) if len(numbers) > 5 else None
+        snapshot = _snapshot(heard, numbers[5:], *words[_numbers].split(" ", 1)) if len(numbers) > 5 else None
     except (TypeError, ValueError, IndexError) as error:
         raise Outage(
             f"Redis answered {call.verb} with something that isn't ours: {raw!r:.80}", error
@@ -230,7 +291,7 @@ def unpack(raw: Any, call: Call, memory: EventMemory, sent_at: float) -> Reply:
     return Reply(verdict, value, heard.last_ms, snapshot)
 
 
-def _snapshot(heard: Marks, numbers: list[int], message: str) -> Snapshot:
+def _snapshot(heard: Marks, numbers: list[int], draw: str, message: str) -> Snapshot:
     present, in_use, capacity, waiting, rate, hold_left, step, poll, shut, opens_at = numbers
     return Snapshot(
         heard.serving,
@@ -249,6 +310,7 @@ def _snapshot(heard: Marks, numbers: list[int], message: str) -> Snapshot:
         heard.last_ms,
         _shut[shut],
         opens_at,
+        draw if draw != "-" else "",
     )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
+from .draw import Draw, drawn_number
+
 _step_growth = 4  # as in flow.lua: how much more than the last time a move of the line may call
 _guarded_in_a_crowd = 3
 _late_seconds = 2.0  # a shared answer may be this old when it is read
@@ -61,6 +63,8 @@ class Place:
       ``hold``      admissions pause while leases come back after a loss
       ``paused``    an operator lets nobody in for now
       ``opens``     nobody goes in before ``opens_at`` (ms)
+      ``early``     nobody is given a number before ``opens_at``
+      ``shared``    as ``ready``, but others of the same account or address have all the places it may have
       ``closed``    nobody else goes in
       ``full``      the line itself is full; no number was given
       ``outage``    Redis can't be asked; nothing is known but that the page should ask again
@@ -68,7 +72,8 @@ class Place:
 
     ``position`` is 1 for whoever is next, None where unknown. ``is_about`` is true while people ahead
     may have left. ``wait_seconds`` is a range (low, high), None while nothing can be said,
-    ``waited_seconds`` how long they have been in line, None for who isn't.
+    ``waited_seconds`` how long they have been in line, None for who isn't. ``number`` is that of their
+    arrival. Where the early are put into a random order there is a ``seed``, and after that a ``draw``.
     """
 
     event: str
@@ -84,6 +89,15 @@ class Place:
     was_post: bool = False
     waited_seconds: int | None = None
     opens_at: int = 0
+    seed: str = ""
+    draw: Draw | None = None
+
+    @property
+    def counting(self) -> int | None:
+        """The number that is served: after a draw that which was drawn."""
+        if self.draw is None or self.number is None:
+            return self.number
+        return drawn_number(self.draw, self.seed, self.number)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,9 @@ from typing import Any, Protocol
 from .config import Config
 from .errors import ConfigError
 from .gating import Mark, View, mark_of, marks_on
-from .rules import Match, Rule, Rules, disagreements, template_names
+from .matching import Rules
+from .names import template_names
+from .rules import Match, Rule, disagreements
 
 log = logging.getLogger("admitgate")
 
@@ -83,8 +85,8 @@ class Endpoints:
         if rule is None:
             return released or (by_path and _as_a_way_out(by_path))
         match = self._of_view(rule, chosen)
-        self._meet(match)
-        is_releasing = released is not None and (released.rule, released.event) == (rule, match.event)
+        self._meet(rule, match.event)
+        is_releasing = released is not None and (released.rule, released.event) == (match.rule, match.event)
         return replace(match, is_releasing=True) if is_releasing else match
 
     def is_ungated(self, request: Any) -> bool:
@@ -136,18 +138,17 @@ class Endpoints:
         self._has_ungated = any(not mark.is_gated for route in routes for mark in marks_on(route.view))
         self._seen = routes
 
-    def _meet(self, match: Match) -> None:
+    def _meet(self, rule: Rule, event: str) -> None:
         """The first time that a rule is met: does it get on with the one that its event belongs to?
 
         Its view may be in a part of the router that isn't always there; then its event is known from now on.
         """
-        rule = match.rule
         if id(rule) in self._met:
             return
         self._met[id(rule)] = rule
         self._learn(self._seen or ())
-        owner = self._rules.of_event(match.event)
-        for fault in disagreements(owner.rule, rule, match.event) if owner else ():
+        owner = self._rules.of_event(event)
+        for fault in disagreements(owner.rule, rule, event) if owner else ():
             log.error("%s", fault)
 
 
@@ -179,7 +180,7 @@ def decorated(routes: Iterable[Route]) -> list[Rule]:
 def refuse(config: Config) -> Config:
     """The settings of a gate that has no router to ask. Raises ConfigError where a rule needs one."""
     faults = [
-        f"endpoint is {rule.endpoint!r}, but plain WSGI has no endpoints: give a path, or use the gate of "
+        f"endpoint is {rule.endpoint!r}, but plain WSGI and ASGI have no endpoints: give a path, or use the gate of "
         "your framework (admitgate.flask.AdmitGate, admitgate.django.AdmitGateMiddleware)."
         for rule in config.rules
         if rule.endpoint is not None

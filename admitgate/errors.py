@@ -13,7 +13,7 @@ class ConfigError(AdmitgateError):
     """The settings can't be used. ``faults`` has one sentence for each thing that is wrong."""
 
     def __init__(self, faults: Sequence[str]) -> None:
-        self.faults = tuple(faults)
+        self.faults: tuple[str, ...] = tuple(faults)
         super().__init__("\n".join(["admitgate's settings can't be used:", *self._bullets()]))
 
     def _bullets(self) -> list[str]:
@@ -25,7 +25,7 @@ class BadToken(AdmitgateError):
 
     def __init__(self, reason: str, raw: str) -> None:
         self.reason = reason
-        self.raw = raw[:64]
+        self.raw: str = raw[:64]
         super().__init__(f"{reason}: {self.raw!r}")
 
 

@@ -9,19 +9,29 @@ Admission; in any other it is None.
 Rules for endpoints, and views decorated with ``gated``, are asked as the first of all ``before_request``
 functions: by then the session is open and ``url_value_preprocessor`` has run. Put the decorators below
 ``@app.route``: what stands above it decorates nothing that Flask knows.
+
+``IDENTITY`` is given Flask's request, within its context: ``session`` can be read there, and nothing is kept
+that is written to it.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
-from flask import Flask, Request, Response, current_app, g, request
+from flask import Flask, Request, Response, current_app, g, has_request_context, request
 from werkzeug.exceptions import HTTPException
+from werkzeug.test import create_environ
 
+from . import flask_signals
 from .admission import Admission
 from .config import Config
+from .console.access import BY_LINK, asked
+from .control import EventControl
 from .edge import Edge
 from .endpoints import Chosen, Route, faults_of
 from .gating import gated as gated
@@ -29,9 +39,11 @@ from .gating import made, marks_on
 from .gating import ungated as ungated
 from .middleware import AdmitGate as WSGIGate
 from .middleware import path_of, visit_of
+from .operate.group import Shop, operation
 from .visit import Answer, Visit
 
 log = logging.getLogger("admitgate")
+signals = flask_signals
 
 _name = "admitgate"
 _foreseen, _chosen, _turn, _is_out = (
@@ -58,9 +70,19 @@ class AdmitGate:
             **self._options,
         }
         config = Config.from_mapping(app.config.get("ADMITGATE") or {}, has_router=True, **defaults)
+        if config.identity is not None:
+            config = replace(config, identity=_in_context(app, config.identity))
+        if config.console is not None and config.console != BY_LINK:
+            config = replace(config, console=_in_context(app, asked(config.console)))
         router = _FlaskRouter(app)
         edge = Edge(config, router)
+        edge.signals.connect(partial(signals.send, app))
+        if not config.enabled:
+            app.extensions[_name] = WSGIGate(app.wsgi_app, edge=edge)
+            _say_none(app)
+            return
         _AtViews(edge, router).stand_before(app)
+        app.cli.add_command(operation(Shop(lambda: edge, router.at)))
         gate = app.extensions[_name] = WSGIGate(app.wsgi_app, edge=edge)
         app.wsgi_app = gate  # type: ignore[method-assign]
 
@@ -68,6 +90,17 @@ class AdmitGate:
         """Give back the slot of ``sid`` in the current app, such as from a payment's callback."""
         gate: WSGIGate = current_app.extensions[_name]
         gate.release(event, sid)
+
+    def event(self, name: str) -> EventControl:
+        """The levers of one event of the current app: ``gate.event("gala").close(message="Sold out")``."""
+        gate: WSGIGate = current_app.extensions[_name]
+        return gate.event(name)
+
+
+def _say_none(app: Flask) -> None:
+    """``g.admitgate`` is None in every request, at no cost for any: views read it all the same."""
+    own = app.app_ctx_globals_class
+    app.app_ctx_globals_class = type(own.__name__, (own,), {_name: None})  # type: ignore[assignment]
 
 
 class _FlaskRouter:
@@ -101,6 +134,10 @@ class _FlaskRouter:
             return None
         return self.chosen(environ, endpoint, values)
 
+    def at(self, path: str, method: str) -> Chosen | None:
+        """What it would choose for a request that nobody makes."""
+        return self.foresee(create_environ(path, method=method))
+
     def chosen(self, environ: Any, endpoint: str, values: Any) -> Chosen:
         """The view of an endpoint."""
         return Chosen(
@@ -121,7 +158,7 @@ class _AtViews:
 
     def stand_before(self, app: Flask) -> None:
         """Be the first before a request and the last after it."""
-        app.teardown_request(self._break)  # and refuses an app that has begun to answer
+        app.teardown_request(self._end)  # and refuses an app that has begun to answer
         app.before_request_funcs.setdefault(None, []).insert(0, self._ask)
         app.after_request_funcs.setdefault(None, []).insert(0, self._conclude)
 
@@ -179,10 +216,13 @@ class _AtViews:
                 self._edge.give_up(admission)
             raise
 
-    def _break(self, error: BaseException | None) -> None:
-        """The app let an error out: nothing was answered."""
-        turn: tuple[Visit, Admission] | None = request.environ.get(_turn)
-        if turn is not None and _is_out not in request.environ:
+    def _end(self, error: BaseException | None) -> None:
+        """The app is done; where it let an error out, nothing was answered."""
+        turn: tuple[Visit, Admission] | None = request.environ.pop(_turn, None)
+        if turn is None:
+            return
+        self._edge.leave(turn[1])
+        if _is_out not in request.environ:
             self._edge.give_up(turn[1])
 
     def _look(self) -> None:
@@ -191,6 +231,17 @@ class _AtViews:
         routes = self._router.routes()
         for fault in [*faults_of(self._edge.config, routes), *_above_the_route(routes)]:
             log.error("%s", fault)
+
+
+def _in_context(app: Flask, call: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Asked before Flask has seen the request, it is given the request all the same, and an open session."""
+
+    def ask(environ: Any) -> Any:
+        is_inside = has_request_context() and request.environ is environ
+        with nullcontext() if is_inside else app.request_context(environ):
+            return call(request._get_current_object())  # type: ignore[attr-defined]
+
+    return ask
 
 
 def _above_the_route(routes: Sequence[Route]) -> list[str]:

@@ -12,19 +12,23 @@ from collections.abc import Generator
 from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
+from types import EllipsisType
 from typing import TypeVar
 
 from . import counter
 from .admission import Admission
+from .clients import client_of
 from .config import Config
 from .cookies import cookie_values
 from .counter import Call, Reply
 from .decision import Place, Unknown, Wait
 from .errors import BadToken, Outage
+from .health import Health
+from .identity import account_of
 from .memory import Memories, Snapshot, monotonic
 from .places import place_in_line
 from .rules import Match, Rule
-from .tokens import Lease, Ticket, Token, Tokens, is_sid, new_sid
+from .tokens import Lease, Ticket, Token, Tokens, good_until, is_of_account, is_pass, is_sid
 from .visit import Visit
 
 log = logging.getLogger("admitgate")
@@ -34,7 +38,7 @@ Steps = Generator[Call, Reply, T]
 Decision = Admission | Wait
 
 _usual_methods = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-_observe_log_seconds = 10.0
+_log_seconds = 10.0
 _values_most = 20  # cookies of one name that are worth a look
 _shown_most, _shown_longest = 4096, 1000  # Cookie headers remembered, and their characters
 _overrides = ("x-http-method-override", "x-http-method", "x-method-override")
@@ -50,7 +54,10 @@ class Gate:
         self._poll = config.poll
         self.rules = config.compiled_rules()
         self._exempt_calls = config.exempt_calls
+        self._identity = config.identity
+        self._challenge = config.challenge
         self.tokens = Tokens(config.keys)
+        self._health = Health()
         self._shown: dict[tuple[str, str], Token] = {}
         self.match, self.find = self.rules.match, self.rules.find
         self.of_event, self.of_known_event = self.rules.of_event, self.rules.of_known_event
@@ -84,17 +91,27 @@ class Gate:
 
     def _ask(self, visit: Visit, match: Match, token: Token | None) -> Steps[Decision]:
         rule, event = match.rule, match.event
+        token = yield from self.unless_over(match, token)
+        if isinstance(token, Lease) and token.is_guest:
+            return Admission(match, token)
         if isinstance(token, Lease) and not self._memories.of(event).is_released(token.sid):
             reply = yield counter.renew(rule, event, token)
             if reply.verdict == "ADMIT":
                 return self.admission(match, token.sid, reply)
+            if reply.verdict == "COPIED":
+                self._tell_of_a_copy(event)
         elif isinstance(token, Ticket):
             snapshot = self._memories.of(event).fresh_snapshot()
+            number = (snapshot.drawn(token.number) if snapshot else 0) or token.number
             # A number above `issued` was given out in a moment that Redis lost: it has to be told.
-            if snapshot and snapshot.serving < token.number <= snapshot.issued:
+            # An account may have a slot by now, taken on another of its devices.
+            is_far = snapshot and snapshot.serving < number <= snapshot.issued
+            if snapshot and is_far and not is_of_account(token.sid):
                 return _wait(visit, self._place(match, snapshot, token.number, joined_ms=token.joined_ms))
             if not is_prefetch(visit):
-                reply = yield counter.check_in(rule, event, token, is_claim=False)
+                if self.demands_proof(rule, token):
+                    return (yield from self._until_proven(visit, match, token, snapshot))
+                reply = yield from self.check_in(match, token, is_claim=False)
                 if reply.verdict == "ADMIT":
                     return self.admission(match, token.sid, reply)
                 if reply.verdict != "GONE":
@@ -103,18 +120,73 @@ class Gate:
             return _wait(visit, Place(event, "prefetch"))
         return (yield from self._join(visit, match))
 
+    def unless_over(self, match: Match, token: Token | None) -> Steps[Token | None]:
+        """The token, unless it is a pass that is good no more: of those Redis knows nothing."""
+        if token is None or not is_pass(token):
+            return token
+        now_ms = self._memories.of(match.event).now_ms()
+        if not now_ms:
+            now_ms = (yield counter.look(match.rule, match.event)).now_ms
+        return token if now_ms < good_until(token) else None
+
     def _join(self, visit: Visit, match: Match) -> Steps[Decision]:
-        sid = new_sid()
-        reply = yield counter.join(match.rule, match.event, sid)
+        sid = self._sid_for(visit, match)
+        seen = self._memories.of(match.event).fresh_snapshot()
+        reply = yield counter.join(match.rule, match.event, sid, is_brief=seen is not None and seen.waiting > 0)
         if reply.verdict == "ADMIT":
-            return self.admission(match, sid, reply, is_first=True)
-        assert reply.snapshot is not None
-        if reply.verdict in ("FULL", "CLOSED"):
-            message, poll = reply.snapshot.message, self._config.poll.ceiling
-            return _wait(visit, Place(match.event, reply.verdict.lower(), message=message, poll_seconds=poll))
+            is_first = not is_of_account(sid) or _is_new(reply, match.rule)
+            return self.admission(match, sid, reply, is_first=is_first)
+        line = reply.snapshot or seen
+        assert line is not None
+        if reply.verdict in ("FULL", "EARLY", "CLOSED"):
+            return _wait(visit, self._without_a_number(match, reply.verdict.lower(), line))
         ticket = self.tokens.write(match.event, Ticket(sid, reply.value, reply.now_ms))
-        place = self._place(match, reply.snapshot, reply.value, joined_ms=reply.now_ms)
+        line = line._replace(issued=max(line.issued, reply.value))
+        place = self._place(match, line, reply.value, joined_ms=reply.now_ms)
         return _wait(visit, place, ticket)
+
+    def check_in(self, match: Match, ticket: Ticket, *, is_claim: bool) -> Steps[Reply]:
+        """An invited visitor is here. A worker that hears of the draw only now says their number again."""
+        snapshot = self._memories.of(match.event).snapshot
+        drawn = snapshot.drawn(ticket.number) if snapshot else 0
+        reply = yield counter.check_in(match.rule, match.event, ticket, is_claim=is_claim, drawn=drawn)
+        if reply.verdict == "DRAWN" and reply.snapshot:
+            drawn = reply.snapshot.drawn(ticket.number)
+            reply = yield counter.check_in(match.rule, match.event, ticket, is_claim=is_claim, drawn=drawn)
+        return reply
+
+    def demands_proof(self, rule: Rule, ticket: Ticket) -> bool:
+        """True where checking in takes a proof: not of a pass, nor where everybody goes in and sees no page."""
+        return self._challenge is not None and rule.mode != "observe" and not is_pass(ticket)
+
+    def _until_proven(
+        self, visit: Visit, match: Match, ticket: Ticket, snapshot: Snapshot | None
+    ) -> Steps[Wait]:
+        """The page, whose script brings the proof that loading it can't bring."""
+        if snapshot is None:
+            snapshot = (yield counter.look(match.rule, match.event)).snapshot
+        if snapshot is None:  # Redis knows no such event any more: the check-in will tell it
+            poll = self._poll.floor
+            return _wait(visit, Place(match.event, "hold", number=ticket.number, poll_seconds=poll))
+        return _wait(visit, self._place(match, snapshot, ticket.number, joined_ms=ticket.joined_ms))
+
+    def _without_a_number(self, match: Match, state: str, snapshot: Snapshot) -> Place:
+        opens_at = snapshot.opens_at if state == "early" else 0
+        poll = self._config.poll.ceiling
+        return Place(match.event, state, message=snapshot.message, poll_seconds=poll, opens_at=opens_at)
+
+    def _tell_of_a_copy(self, event: str) -> None:
+        """Two people with one cookie: the one who is behind gets in line, and the shop may want to know."""
+        memory = self._memories.of(event)
+        memory.copies += 1
+        now = monotonic()
+        if now - memory.copies_since > _log_seconds:
+            log.info(
+                "event %s: %d tokens were shown that two newer ones have replaced; their cookies are shared",
+                ascii(event),
+                memory.copies,
+            )
+            memory.copies, memory.copies_since = 0, now
 
     def _passes(self, visit: Visit, rule: Rule) -> bool:
         """True for requests that a rule doesn't mean: other methods, CORS pre-flights, exempt visitors.
@@ -144,10 +216,10 @@ class Gate:
         if isinstance(token, Lease) and token.deadline_ms > now_ms and not memory.is_released(token.sid):
             return Admission(match, token)
         if (match.rule.on_outage or self._config.on_outage) == "open":
-            return self._unasked(match, token, now_ms)
+            return self._unasked(visit, match, token, now_ms)
         return _wait(visit, Place(match.event, "outage", poll_seconds=self._config.poll.floor))
 
-    def _unasked(self, match: Match, token: Token | None, now_ms: int) -> Admission:
+    def _unasked(self, visit: Visit, match: Match, token: Token | None, now_ms: int) -> Admission:
         """Everyone goes in, and stays in when Redis is back: it adopts their leases, beyond the capacity.
 
         A worker that never heard from Redis doesn't know until when a lease would be.
@@ -155,7 +227,8 @@ class Gate:
         if not now_ms:
             return Admission(match, None)
         is_theirs = isinstance(token, Lease) and not self._memories.of(match.event).is_released(token.sid)
-        sid = token.sid if token and is_theirs else new_sid()  # a second lease would take a second slot
+        # With a lease of their own: a second one would take a second slot.
+        sid = token.sid if token and is_theirs else self._sid_for(visit, match)
         lease = Lease(sid, now_ms + int(match.rule.lease_seconds * 1000), 0, is_unasked=True)
         return Admission(match, lease, is_first=True, set_cookie=self.tokens.write(match.event, lease))
 
@@ -164,7 +237,7 @@ class Gate:
         memory = self._memories.of(match.event)
         memory.would_wait += 1
         now = monotonic()
-        if now - memory.would_wait_since > _observe_log_seconds:
+        if now - memory.would_wait_since > _log_seconds:
             log.info(
                 "observe: %d requests for event %s would have waited since the last line",
                 memory.would_wait,
@@ -174,7 +247,23 @@ class Gate:
         return Admission(match, None, would_wait=True, set_cookie=wait.set_cookie)
 
     def conclude(self, admission: Admission, status: int, *, is_release_wanted: bool) -> Steps[None] | None:
-        """The application has answered: is the slot still needed? None: it is, and nothing is to be done."""
+        """The application has answered. None: there is nothing to be done."""
+        steps = self._conclude(admission, status, is_release_wanted=is_release_wanted)
+        if admission.began_at:
+            match = admission.match
+            seen = self._health.take(match.event, match.rule, monotonic() - admission.began_at, status)
+            if seen is not None:
+                return self._report(match, seen, steps)
+        return steps
+
+    def _report(self, match: Match, seen: tuple[int, int], steps: Steps[None] | None) -> Steps[None]:
+        if steps is not None:
+            yield from steps
+        with suppress(Outage):
+            yield counter.ramp(match.rule, match.event, *seen)
+
+    def _conclude(self, admission: Admission, status: int, *, is_release_wanted: bool) -> Steps[None] | None:
+        """Is the slot still needed?"""
         match, lease = admission.match, admission.lease
         if admission.is_first and status in _gone_statuses and lease:
             admission.set_cookie = None
@@ -195,7 +284,7 @@ class Gate:
     def extend(self, admission: Admission, seconds: float) -> Steps[None]:
         """Let the admission's lease end ``seconds`` from now, if that is later."""
         lease, match = admission.lease, admission.match
-        if lease is None or admission.is_released:
+        if lease is None or lease.is_guest or admission.is_released:
             return
         reply = yield counter.renew(match.rule, match.event, lease, seconds=seconds)
         if reply.verdict == "ADMIT":
@@ -204,6 +293,8 @@ class Gate:
 
     def give_back(self, match: Match, token: Token, *, forget: bool = False) -> Steps[None]:
         """Release a lease or a ticket. Without Redis it ends by itself, by its deadline or by absence."""
+        if isinstance(token, Lease) and token.is_guest:
+            return
         memory = self._memories.of(match.event)
         deadline_ms = token.deadline_ms if isinstance(token, Lease) else 0
         memory.forget_lease(token.sid)
@@ -233,7 +324,23 @@ class Gate:
                 if len(self._shown) >= _shown_most:
                     self._shown.clear()
                 self._shown[shown] = token
+        if token is not None and self._identity is not None and is_of_account(token.sid):
+            return token if self.tokens.is_of(match.event, token.sid, self._account(visit)) else None
         return token
+
+    def _sid_for(self, visit: Visit, match: Match) -> str:
+        """The name of a newcomer. Of whom we know neither the account nor the address, it is random."""
+        account = self._account(visit)
+        if account is not None or match.rule.places_per_client is None:
+            return self.tokens.sid_of(match.event, account=account)
+        client = client_of(visit.header, visit.address, self._config.trusted_proxies)
+        return self.tokens.sid_of(match.event, client=client)
+
+    def _account(self, visit: Visit) -> str | None:
+        """Whose request it is; asked once, and only where it matters."""
+        if isinstance(visit.account, EllipsisType):
+            visit.account = account_of(self._identity, visit.request) if self._identity else None
+        return visit.account
 
     def _read(self, visit: Visit, match: Match) -> Token | None:
         for raw in islice(cookie_values(visit.cookies, match.cookie), _values_most):
@@ -243,7 +350,8 @@ class Gate:
 
     def _is_fresh(self, match: Match, lease: Lease) -> bool:
         """True while the lease can be trusted unasked. A worker that never asked doesn't know the time."""
-        return not match.rule.verify_every_request and self._memories.of(match.event).trusts(lease)
+        is_asked = match.rule.verify_every_request and not lease.is_guest
+        return not is_asked and self._memories.of(match.event).trusts(lease)
 
     def admission(
         self, match: Match, sid: str, reply: Reply, *, is_first: bool = False, is_claim: bool = False
@@ -254,10 +362,13 @@ class Gate:
         return Admission(match, lease, is_first=is_first, set_cookie=self.tokens.write(match.event, lease))
 
     def place_of_reply(self, match: Match, number: int, reply: Reply, joined_ms: int | None = None) -> Place:
-        """Where a visitor stands who was told READY or WAIT."""
+        """Where a visitor stands who was told READY, WAIT or SHARED."""
         assert reply.snapshot is not None
         rank = reply.value if reply.verdict == "READY" else None
-        return self._place(match, reply.snapshot, number, rank, joined_ms)
+        place = self._place(match, reply.snapshot, number, rank, joined_ms)
+        if reply.verdict == "SHARED":
+            return replace(place, state="shared", position=None, wait_seconds=None)
+        return place
 
     def _place(
         self,
@@ -274,6 +385,11 @@ class Gate:
 def _wait(visit: Visit, place: Place, set_cookie: str | None = None) -> Wait:
     is_post = visit.method.upper() not in ("GET", "HEAD")
     return Wait(replace(place, was_post=True) if is_post else place, set_cookie)
+
+
+def _is_new(reply: Reply, rule: Rule) -> bool:
+    """False for a lease that another device has had for a while: a 404 over here must not end it."""
+    return reply.value - reply.now_ms == int(rule.lease_seconds * 1000)
 
 
 def is_prefetch(visit: Visit) -> bool:

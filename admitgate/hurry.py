@@ -60,7 +60,7 @@ class HurriedSocket:
         self._hurry()
         self._plain.sendall(packed)
         answer: bytes = self._plain.recv(_piece)
-        while _is_cut_short(answer):
+        while is_cut_short(answer):
             self._hurry()
             piece = self._plain.recv(_piece)
             if not piece:
@@ -81,12 +81,7 @@ def exchange(connection: Any, packed: bytes) -> Any:
     Raises what redis-py would: an error of Redis', TimeRanOut, ConnectionLost, or InvalidResponse.
     """
     try:
-        answer = connection._sock.exchange(packed)
-        kind = answer[:1]
-        if kind == b"$":
-            return answer[answer.index(b"\r\n") + 2 : -2]
-        if kind != b"-" and kind != b":":
-            raise InvalidResponse(f"no answer to a script: {answer!r:.80}")
+        answer = known_kind(connection._sock.exchange(packed))
     except TimeoutError as error:
         connection.disconnect()
         raise TimeRanOut("no answer in time") from error
@@ -96,10 +91,25 @@ def exchange(connection: Any, packed: bytes) -> Any:
     except BaseException:  # or whoever comes next would read it
         connection.disconnect()
         raise
+    return understood(answer, connection._parser)
+
+
+def known_kind(answer: bytes) -> bytes:
+    """The answer, if a script of ours may give such a one."""
+    if answer[:1] not in (b"$", b":", b"-"):
+        raise InvalidResponse(f"no answer to a script: {answer!r:.80}")
+    return answer
+
+
+def understood(answer: bytes, parser: Any) -> Any:
+    """What a whole answer says. An error of Redis' is raised as redis-py has it."""
+    kind = answer[:1]
+    if kind == b"$":
+        return answer[answer.index(b"\r\n") + 2 : -2]
     text = answer[1:-2].decode("utf-8", "replace")
     if kind == b":":
         return int(text)
-    raise connection._parser.parse_error(text)
+    raise parser.parse_error(text)
 
 
 def _left(until: float) -> float:
@@ -109,7 +119,8 @@ def _left(until: float) -> float:
     return left
 
 
-def _is_cut_short(answer: bytes) -> bool:
+def is_cut_short(answer: bytes) -> bool:
+    """True while more of the answer has to come."""
     if answer[:1] != b"$":
         return answer[-2:] != b"\r\n"
     head = answer.find(b"\r\n")

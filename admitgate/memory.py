@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from functools import lru_cache, partial
+from typing import Any, NamedTuple
 
+from .draw import Draw, drawn_number
 from .tokens import Lease
 
 _events_most = 4096
@@ -48,8 +51,30 @@ class Snapshot(NamedTuple):
     poll_ms: int
     message: str
     at_ms: int
-    shut: str = ""  # "paused", "closed", "opens": why an operator lets nobody in
-    opens_at: int = 0
+    shut: str = ""  # "paused", "closed", "opens", "early": why nobody goes in; early: nobody gets a number
+    opens_at: int = 0  # for "early": the time from which numbers are given
+    draw_text: str = ""  # as prelude.lua has it
+
+    @property
+    def seed(self) -> str:
+        """The seed of the draw; nobody outside may know it before the opening. Empty without a shuffle."""
+        return self.draw_text.rpartition(":")[2]
+
+    @property
+    def draw(self) -> Draw | None:
+        """Who took part in the draw, once it is done."""
+        return _draw_of(self.draw_text)
+
+    def drawn(self, number: int) -> int:
+        """The number that counts in ``number``'s stead; 0 before a draw, or without one."""
+        return drawn_number(self.draw, self.seed, number) if self.draw else 0
+
+
+@lru_cache(1024)
+def _draw_of(text: str) -> Draw | None:
+    """``opens at:first:last:hole from:hole to:seed``; first is 0 until the opening."""
+    _, first, *rest = text.split(":")[:5] if text else ("", "0")
+    return Draw(int(first), *map(int, rest)) if first != "0" else None
 
 
 class Marks(NamedTuple):
@@ -76,8 +101,12 @@ class EventMemory:
     away_until: float = 0.0  # and when for the last time
     snapshot: Snapshot | None = None
     snapshot_at: float = 0.0
+    copies: int = 0  # tokens shown that newer ones have replaced
+    copies_since: float = 0.0
     would_wait: int = 0
     would_wait_since: float = 0.0
+    watch: Callable[[EventMemory, Snapshot], None] | None = None
+    told: Any = None  # what ``watch`` last told of the event
     _heard_ms: int = 0
     _heard_at: float = 0.0
     _looked_at: float = 0.0
@@ -125,6 +154,8 @@ class EventMemory:
         """Keep ``snapshot`` unless a later call has already brought another."""
         if at >= self.snapshot_at:
             self.snapshot, self.snapshot_at = snapshot, at
+            if self.watch is not None:
+                self.watch(self, snapshot)
 
     def fresh_snapshot(self) -> Snapshot | None:
         """The snapshot, if it is at most a second old."""
@@ -141,6 +172,13 @@ class EventMemory:
     def marks_to_send(self) -> Marks:
         """The marks, once it is certain that the event exists."""
         return self.marks if self.is_firm else _no_marks
+
+    def draw_to_send(self) -> str:
+        """The draw as scripts have it, once it is done: a Redis that lost it must not draw again."""
+        snapshot = self.snapshot
+        if not self.is_firm or snapshot is None or not snapshot.draw_text:
+            return ""
+        return snapshot.draw_text if snapshot.draw else ""
 
     def _start_over(self) -> None:
         """A quiet event's keys expire: what is remembered of it would look like a loss."""
@@ -165,12 +203,14 @@ class Memories:
 
     def __init__(self) -> None:
         self._events: OrderedDict[str, EventMemory] = OrderedDict()
+        self.watch: Callable[[str, EventMemory, Snapshot], None] | None = None
 
     def of(self, event: str) -> EventMemory:
         """The memory of ``event``; a blank one if it isn't known."""
         memory = self._events.get(event)
         if memory is None:
-            memory = self._events[event] = EventMemory()
+            watch = partial(self.watch, event) if self.watch is not None else None
+            memory = self._events[event] = EventMemory(watch=watch)
             while len(self._events) > _events_most:
                 self._drop_oldest()
         elif len(self._events) > _events_most // 2:
@@ -180,6 +220,10 @@ class Memories:
     def forget(self, event: str) -> None:
         """Drop what is known of an event that left no keys."""
         self._events.pop(event, None)
+
+    def clear(self) -> None:
+        """Drop everything: the next call goes to another Redis."""
+        self._events.clear()
 
     def doubt(self) -> None:
         """Redis couldn't be asked: nobody could show presence through this worker."""

@@ -17,17 +17,19 @@ requests that were let in (an ``Admission``); it is missing from the others.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from .admission import Admission
 from .clients import Trusted, is_https
 from .config import Config
+from .control import EventControl
 from .edge import Edge
 from .endpoints import refuse
-from .rules import Match, remembered
-from .visit import Answer, Visit, cgi_header
+from .matching import remembered
+from .rules import Match
+from .visit import Answer, Visit, cgi_header, form_in, form_length
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -64,7 +66,10 @@ class AdmitGate:
             return self._application(environ, start_response)
         if isinstance(outcome, Answer):
             return send(outcome, environ, start_response)
-        return self._let_in(environ, start_response, visit, outcome)
+        try:
+            return self._let_in(environ, start_response, visit, outcome)
+        finally:
+            self._edge.leave(outcome)
 
     def release(self, event: str, sid: str) -> None:
         """Give back the slot of ``sid``, which ``environ["admitgate"].sid`` told and an order kept.
@@ -73,6 +78,13 @@ class AdmitGate:
         ends. Raises LookupError for an event that no rule can have.
         """
         self._edge.release_sid(event, sid)
+
+    def event(self, name: str) -> EventControl:
+        """The levers of one event: ``gate.event("gala").close(message="Sold out")`` from a view or a task.
+
+        Raises LookupError for an event that no rule can have, and each lever Outage without Redis.
+        """
+        return self._edge.event(name)
 
     def _find(self, raw: str) -> Match | None:
         return self._edge.find(_as_text(raw))
@@ -181,4 +193,11 @@ def visit_of(environ: WSGIEnvironment, trusted_proxies: Trusted = 0) -> Visit:
         header,
         environ,
         address=address,
+        form=form_of,
     )
+
+
+def form_of(environ: WSGIEnvironment) -> Mapping[str, str]:
+    """What a small form sent."""
+    length = form_length(cgi_header(environ))
+    return form_in(environ["wsgi.input"].read(length)) if length else {}

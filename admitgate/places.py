@@ -18,13 +18,19 @@ def place_in_line(
     policy: PollPolicy,
     joined_ms: int | None = None,
 ) -> Place:
-    """The place of ``number``: its ``rank`` among the ready, or behind them and those not yet called."""
-    ahead = max(0, number - line.serving - _left_out(line, number))
+    """The place of ``number``: its ``rank`` among the ready, or behind them and those not yet called.
+
+    After a draw the number that was drawn in its stead counts; while one is to come, nobody has a place.
+    """
+    counting = line.drawn(number) or number
+    is_to_be_drawn = bool(line.seed) and line.draw is None
+    ahead = max(0, counting - line.serving - _left_out(line, counting))
     position = rank + 1 if rank is not None else max(1, ahead) + line.present
     expected = (
         position / line.admitted_per_minute * 60 if line.admitted_per_minute > _slowest_known_pace else None
     )
-    is_called = number <= line.serving
+    wait = (int(expected * 0.7), int(expected * 1.5) + 1) if expected is not None else None
+    is_called = counting <= line.serving
     if is_called:
         poll_seconds = line.poll_ms / 1000
     else:
@@ -34,18 +40,27 @@ def place_in_line(
         )
     return Place(
         event,
-        line.shut or ("hold" if line.hold_left_ms else "ready" if is_called else "waiting"),
+        _state(line, is_called=is_called),
         number=number,
-        position=position,
+        position=None if is_to_be_drawn else position,
         is_about=not is_called,
-        wait_seconds=None if expected is None else (int(expected * 0.7), int(expected * 1.5) + 1),
+        wait_seconds=None if is_to_be_drawn else wait,
         serving=line.serving,
         issued=line.issued,
         message=line.message,
         poll_seconds=poll_seconds,
-        opens_at=line.opens_at if line.shut == "opens" else 0,
+        opens_at=line.opens_at if line.shut in ("opens", "early") else 0,
         waited_seconds=None if joined_ms is None else max(0, line.at_ms - joined_ms) // 1000,
+        seed=line.seed,
+        draw=line.draw,
     )
+
+
+def _state(line: Snapshot, *, is_called: bool) -> str:
+    """Whoever has a number before any are given has it from an earlier time: to them it only opens later."""
+    if line.shut:
+        return "opens" if line.shut == "early" else line.shut
+    return "hold" if line.hold_left_ms else "ready" if is_called else "waiting"
 
 
 def _left_out(line: Snapshot, number: int) -> int:

@@ -23,9 +23,11 @@ from .connection import Breaker, connect
 from .counter import Counter
 from .errors import ConfigError, Outage
 from .memory import Memories, Snapshot, monotonic
+from .names import event_name, event_slug, slug_event, template_names
 from .published import NotOurs, Published
-from .rules import Match, event_name, event_slug, slug_event, template_names
+from .rules import Match
 from .status import document
+from .tokens import seeds_of
 
 log = logging.getLogger("admitgate")
 
@@ -102,7 +104,9 @@ class Publisher:
         self._client = config.redis_client or connect(config.redis_url or "", config.redis_timeout_seconds)
         memories = Memories()
         self._breaker = Breaker(on_open=memories.doubt)
-        self._counter = Counter(self._client, memories, prefix=config.key_prefix, breaker=self._breaker)
+        self._counter = Counter(
+            self._client, memories, prefix=config.key_prefix, breaker=self._breaker, seed=seeds_of(config.keys)
+        )
         self._of_event = config.compiled_rules().of_event
         self._lines: dict[str, _Line] = {}
         self._leftovers: set[str] = set()
@@ -188,7 +192,7 @@ class Publisher:
 
     def _peek(self, line: _Line) -> list[Any]:
         """What anybody who comes to the event, or an operator who changes it, leaves there."""
-        line_key, leases_key, *_, settings_key = self._counter.keys(line.match.event)
+        line_key, leases_key, _, _, _, settings_key, *_ = self._counter.keys(line.match.event)
         with self._breaker:
             return [
                 self._client.hmget(line_key, "issued", "serving", "hold_until"),
@@ -264,7 +268,7 @@ def _until_next(interval: float, now: float) -> float:
 
 
 def _is_quiet(line: Snapshot) -> bool:
-    return not (line.waiting or line.in_use or line.present or line.hold_left_ms)
+    return not (line.waiting or line.in_use or line.present or line.hold_left_ms or line.shut)
 
 
 def _fixed_events(config: Config) -> Iterator[str]:

@@ -1,47 +1,46 @@
-"""Which rule does a path come under, and which event does it belong to?  (For endpoints: ``endpoints.py``.)
+"""A rule: which requests belong to which event, and the event's options.
 
-A path is matched as it came and in its canonical form, because what routers and proxies make of an odd path
-differs and nothing may walk round the gate by writing it oddly. The answer can only be too strict: the
-application says 404 to such a path itself, and a first visit's 404 gives its slot back.
+``paths.py`` knows what a router could make of a path, ``names.py`` what an event may be called,
+``matching.py`` which rule means a path, and ``endpoints.py`` which one means what a router chose.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import math
-import re
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
-from functools import cached_property, lru_cache
-from string import Formatter
+from functools import cached_property
 from typing import Any
-from urllib.parse import unquote
 
-from werkzeug.exceptions import HTTPException
-from werkzeug.routing import Map, MapAdapter
-from werkzeug.routing import Rule as Route
-
-from .known_events import SOURCES, Source, is_source, known_events
+from .capacity import CAPACITIES, AskedCapacity, Capacity, is_capacity
+from .known_events import SOURCES, AskedEvents, Source, is_source, known_events
+from .names import bounded, event_name, template_names, template_pattern
+from .names import cookie_name as cookie_name
+from .names import event_slug as event_slug
+from .names import slug_event as slug_event
+from .paths import placeholders, route_fault
+from .schedule import NAMES, Moment, Schedule, in_ms, schedule_faults
 
 MODES = ("on", "observe", "off")
 OUTAGE_ANSWERS = ("hold", "open")
-SHARED_OPTIONS = ("capacity", "lease_seconds", "grace_seconds", "admit_per_minute", "max_waiting", "events")
+SHARED_OPTIONS = (
+    "capacity",
+    "lease_seconds",
+    "grace_seconds",
+    "admit_per_minute",
+    "max_waiting",
+    "places_per_client",
+    "lease_overlap_seconds",
+    *NAMES,
+    "shuffle",
+    "ramp_seconds",
+    "ramp_floor",
+    "events",
+)
 
-_rest = "admitgate_rest"
-_remembered = 10_000
-_remembered_length = 512
-_longest_event = 120
-_decodings = 3
+_optional = frozenset({"admit_per_minute", "max_waiting", "places_per_client", "ramp_seconds", "ramp_floor"})
 _half_a_day = 12 * 3600
 _an_endpoint = "the name of a Flask endpoint or of a Django view, such as 'shop.checkout' or 'shop:checkout'"
-
-_plain_slug = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*").fullmatch
-_plain_path = re.compile(r"(?:/[a-z0-9_~-][a-z0-9_.~-]*)+").fullmatch
-_params = re.compile(r";[^/]*")
-_junk = re.compile(r"[\x00-\x1f\x7f]")
-_anything = re.compile("(?s:.+)")
-_placeholder = re.compile(r"<(?:[^<>]*:)?([A-Za-z_][A-Za-z0-9_]*)>")
 
 
 @dataclass(frozen=True)
@@ -58,11 +57,19 @@ class Rule:
     ``release_on`` (which may be an endpoint where the rule has one) gives the slot back. ``events`` are the
     events that there are, if the rule knows: a list of names, or a callable that gives one, which is asked
     every ``events_seconds``; any other name is answered with 404.
+
+    Nobody gets a number before ``waiting_from``, nobody goes in before ``opens_at`` or after ``closes_at``;
+    with ``shuffle`` those who came before the opening are put into a random order that anyone can check.
+    ``places_per_client`` bounds how many leases and places among the ready one account has, or one address.
+    A lease's token is good until ``lease_overlap_seconds`` after two newer ones: who shows it then has a copy
+    of somebody's cookie. The ``capacity`` may be a callable, which is asked every ``capacity_seconds``. With
+    ``ramp_seconds`` fewer go in while more than one in ten of the application's answers takes longer, down to
+    ``ramp_floor`` (a tenth of the capacity, where it isn't given).
     """
 
     path: str | None = None
     _: KW_ONLY
-    capacity: int
+    capacity: Capacity
     endpoint: str | None = None
     event: str | None = None
     lease_seconds: float = 600
@@ -78,6 +85,15 @@ class Rule:
     verify_every_request: bool = False
     events: Source | None = None
     events_seconds: float = 60
+    waiting_from: Moment | None = None
+    opens_at: Moment | None = None
+    closes_at: Moment | None = None
+    shuffle: bool = False
+    places_per_client: int | None = None
+    lease_overlap_seconds: float = 60
+    capacity_seconds: float = 10
+    ramp_seconds: float | None = None
+    ramp_floor: int | None = None
 
     def template(self) -> str:
         """The event's template, written out where it was left to the default."""
@@ -115,9 +131,46 @@ class Rule:
         event = event_name(template, _Arguments(values, self.name))
         return event or event_name("{name}", {"name": self.name})
 
+    @cached_property
+    def schedule(self) -> Schedule:
+        """The rule's times."""
+        return Schedule(*(in_ms(getattr(self, name)) for name in NAMES))
+
+    def capacity_now(self) -> int:
+        """How many slots there are; a callable is asked, every ``capacity_seconds`` at most."""
+        return self.capacity if isinstance(self.capacity, int) else self._asked_capacity.slots()
+
+    @property
+    def is_capacity_due(self) -> bool:
+        """True where the shop is going to be asked for it."""
+        return not isinstance(self.capacity, int) and self._asked_capacity.is_due
+
+    @cached_property
+    def _asked_capacity(self) -> AskedCapacity:
+        return AskedCapacity(self.capacity, self.capacity_seconds, ascii(self.name))
+
+    @property
+    def capacity_moves(self) -> bool:
+        """True where the capacity changes without an operator's doing."""
+        return self.ramp_seconds is not None or not isinstance(self.capacity, int)
+
     def knows(self, event: str) -> bool:
         """False for an event that there isn't."""
         return self.events is None or event in self._known
+
+    @property
+    def asks_for_events(self) -> bool:
+        """True where a callable of the shop's names them."""
+        return callable(self.events) or isinstance(self.events, str)
+
+    def may_block(self, event: str) -> bool:
+        """True where ``knows`` would ask a callable of the shop's, which may take its time."""
+        return self.events is not None and isinstance(self._known, AskedEvents) and self._known.is_due(event)
+
+    @property
+    def capacity_may_block(self) -> bool:
+        """True where ``capacity_now`` would ask one."""
+        return not isinstance(self.capacity, int) and self._asked_capacity.is_due
 
     @cached_property
     def _known(self) -> Container[str]:
@@ -133,6 +186,8 @@ class Rule:
                 *self._number_faults(),
                 *self._choice_faults(),
                 *self._events_faults(),
+                *self._capacity_faults(),
+                *schedule_faults({name: getattr(self, name) for name in NAMES}, shuffle=self.shuffle),
             ]
         except ValueError as error:
             return [
@@ -172,16 +227,20 @@ class Rule:
 
     def _number_faults(self) -> Iterator[str]:
         for name, value, least, most, is_whole in (
-            ("capacity", self.capacity, 0, 10_000_000, True),
             ("lease_seconds", self.lease_seconds, 1, _half_a_day, False),
             ("claim_seconds", self.claim_seconds, 1, _half_a_day, False),
             ("grace_seconds", self.grace_seconds, 1, 600, False),
             ("cold_hold_seconds", self.cold_hold_seconds, 0, _half_a_day, False),
             ("admit_per_minute", self.admit_per_minute, 0.001, 10_000_000, False),
             ("max_waiting", self.max_waiting, 0, 1_000_000_000, True),
+            ("places_per_client", self.places_per_client, 1, 10_000, True),
+            ("lease_overlap_seconds", self.lease_overlap_seconds, 1, _half_a_day, False),
             ("events_seconds", self.events_seconds, 1, 3600, False),
+            ("capacity_seconds", self.capacity_seconds, 1, 3600, False),
+            ("ramp_seconds", self.ramp_seconds, 0.001, 600, False),
+            ("ramp_floor", self.ramp_floor, 1, 10_000_000, True),
         ):
-            is_optional = name in ("admit_per_minute", "max_waiting")
+            is_optional = name in _optional
             if value is None and is_optional:
                 continue
             if not is_number(value, least, most, is_whole=is_whole):
@@ -200,11 +259,19 @@ class Rule:
         if self.methods is not None and not is_methods(self.methods):
             yield f"methods is {self.methods!r}: give a list such as ['GET', 'POST'], or leave it out."
 
+    def _capacity_faults(self) -> Iterator[str]:
+        if not is_capacity(self.capacity):
+            yield f"capacity is {self.capacity!r}: give {CAPACITIES}."
+        elif self.ramp_floor is not None and self.ramp_seconds is None:
+            yield f"ramp_floor is {self.ramp_floor!r}, but there is no ramp_seconds: give both, or neither."
+        elif isinstance(self.capacity, int) and is_number(self.ramp_floor, self.capacity + 1, math.inf):
+            yield f"ramp_floor is {self.ramp_floor!r}, which is more than the capacity ({self.capacity})."
+
     def _events_faults(self) -> Iterator[str]:
         if self.events is not None and not is_source(self.events):
             yield f"events is {self.events!r}: give {SOURCES}, or leave it out."
         elif isinstance(self.events, list | tuple | set | frozenset) and not self.is_named_by_view:
-            can_be = _template_pattern(self.template()).fullmatch
+            can_be = template_pattern(self.template()).fullmatch
             strange = next((name for name in self.events if not can_be(str(name))), None)
             if strange is not None:
                 yield f"events has {strange!r}, but no request is for it, as event is {self.template()!r}."
@@ -242,33 +309,6 @@ def is_methods(value: object) -> bool:
     )
 
 
-def placeholders(path: str) -> list[str]:
-    """The names of a route's placeholders, in order."""
-    return _placeholder.findall(path)
-
-
-def template_names(template: str) -> set[str]:
-    """The names a template asks for. Raises ValueError for what isn't a plain ``{name}``."""
-    names = set()
-    for _, name, spec, conversion in Formatter().parse(template):
-        if name is not None:
-            if not name.isidentifier() or spec or conversion:
-                raise ValueError(f"{{{name}}} is more than a name")
-            names.add(name)
-    return names
-
-
-def route_fault(path: object) -> str | None:
-    """Why ``path`` can't be a route, or None."""
-    if not isinstance(path, str) or not path.startswith("/"):
-        return "it must be a path that starts with '/', such as '/events/<event>/checkout'"
-    try:
-        _routes(path)
-    except (ValueError, LookupError, SyntaxError, HTTPException) as error:
-        return f"werkzeug can't read it as a route ({error})"
-    return None
-
-
 class _Arguments(dict[str, Any]):
     """A view's arguments; whatever else a template asks for is the endpoint's name."""
 
@@ -292,261 +332,3 @@ class Match:
 
 
 OURS = Match(Rule("/", capacity=0), "", "", is_gated=False, is_releasing=False)  # a path below the mount
-
-
-class _Answers(dict[str, Match | None]):
-    """What was found for each key, bounded in number and length. A dict, as every request looks here."""
-
-    def __init__(self, find: Callable[[str], Match | None]) -> None:
-        super().__init__()
-        self._find = find
-
-    def __missing__(self, key: str) -> Match | None:
-        match = self._find(key)
-        if len(key) <= _remembered_length:
-            if len(self) >= _remembered:
-                self.clear()
-            self[key] = match
-        return match
-
-
-def remembered(find: Callable[[str], Match | None]) -> Callable[[str], Match | None]:
-    """``find``, which is asked only once for what many requests have in common."""
-    return _Answers(find).__getitem__
-
-
-class Rules:
-    """The rules in order; the first that matches wins. Answers are remembered, within bounds."""
-
-    def __init__(
-        self,
-        rules: Sequence[Rule],
-        *,
-        exempt: Sequence[str] = (),
-        mount: str = "/_admitgate/",
-        cookie_prefix: str = "admitgate",
-    ) -> None:
-        self._rules = tuple(rule for rule in rules if rule.mode != "off")
-        self._mount = mount
-        self._cookie_prefix = cookie_prefix
-        on_paths = [rule for rule in self._rules if rule.path is not None]
-        self._gates = [
-            (rule, path, _routes(path), _routes(_lower(path))) for rule in on_paths if (path := rule.path)
-        ]
-        self._releases = [(rule, _routes(rule.release_on)) for rule in on_paths if rule.release_on]
-        self._view_releases = [
-            (rule, _routes(rule.release_on))
-            for rule in self._rules
-            if rule.path is None and rule.release_on and not rule.releases_on_endpoint
-        ]
-        self._exempt = [_routes(path) for path in exempt]
-        self._prefixes = tuple(
-            {_prefix(path) for rule in on_paths for path in (rule.path, rule.release_on) if path}
-        )
-        self._events = [(rule, _template_pattern(rule.template())) for rule in self._rules]
-        self._events += [(rule, _anything) for rule in self._rules if rule.is_named_by_view]
-        self.match = remembered(self.find)
-        """What ``find`` finds."""
-        self.released_after_view = remembered(self._find_view_release)
-        """The match of a path where a rule for an endpoint has its slots given back."""
-        self._of_event = remembered(self._find_event)
-        self._of_other_rules: Callable[[str], Match | None] = lambda event: None
-
-    def of_event(self, event: str) -> Match | None:
-        """The first rule that has such an event: for the requests that name an event and not a path."""
-        return self._of_event(event) or self._of_other_rules(event)
-
-    def of_known_event(self, event: str) -> Match | None:
-        """The same for a name that anybody may have made up: only a rule that knows it has it."""
-        match = self.of_event(event)
-        if match is None or match.rule.knows(event):
-            return match
-        known = (rule for rule, pattern in self._events if pattern.fullmatch(event) and rule.knows(event))
-        rule = next(known, None)
-        if rule is not None:
-            return self._match(rule, event, True, False)
-        match = self._of_other_rules(event)
-        return match if match is not None and match.rule.knows(event) else None
-
-    def ask_also(self, of_event: Callable[[str], Match | None]) -> None:
-        """Where to ask for the events of rules that aren't in the settings."""
-        self._of_other_rules = of_event
-
-    def exempts(self, path: str) -> bool:
-        """True for a path that nobody waits for, as long as it is written plainly."""
-        return bool(self._exempt) and self._is_exempt(_readings(path))
-
-    def of_view(self, rule: Rule, values: Mapping[str, Any]) -> Match:
-        """The match of a view that the framework's router chose, with these arguments."""
-        return self._match(rule, rule.event_at(values), True, False)
-
-    def _find_event(self, event: str) -> Match | None:
-        if len(event) > _longest_event or not event.isprintable():
-            return None  # no path can have it
-        for rule, pattern in self._events:
-            if pattern.fullmatch(event):
-                return self._match(rule, event, True, False)
-        return None
-
-    def find(self, path: str) -> Match | None:
-        """The match of a path relative to the application's root; OURS below the mount; None: it passes."""
-        if path.startswith(self._mount):
-            return OURS
-        texts = _readings(path)
-        if not any(text.lower().startswith(self._prefixes) for text in texts):
-            return None
-        if self._is_exempt(texts):
-            return None
-        gated, released = self._gated(texts), self._released(path, self._releases)
-        if gated is not None:
-            return self._match(*gated, True, released == gated)
-        if released is not None:
-            return self._match(*released, False, True)
-        return None
-
-    def _is_exempt(self, texts: Sequence[str]) -> bool:
-        """Only a path that everybody reads alike."""
-        return len(texts) == 1 and any(_values(routes, texts[0]) is not None for routes in self._exempt)
-
-    def _gated(self, texts: Sequence[str]) -> tuple[Rule, str] | None:
-        for rule, route, routes, lower_routes in self._gates:
-            values = _first(_values(routes, text) for text in texts)
-            if values is None:
-                lowered = (low for text in texts for low in (_lower_where_fixed(text, route), text.lower()))
-                values = _first(_values(lower_routes, text) for text in lowered)
-            if values is not None:
-                return rule, rule.event_at(values)
-        return None
-
-    def _find_view_release(self, path: str) -> Match | None:
-        released = self._released(path, self._view_releases)
-        return None if released is None else self._match(*released, False, True)
-
-    def _released(self, path: str, releases: Sequence[tuple[Rule, MapAdapter]]) -> tuple[Rule, str] | None:
-        for rule, routes in releases:
-            values = _values(routes, path)
-            if values is not None:
-                return rule, rule.event_at(values)
-        return None
-
-    def _match(self, rule: Rule, event: str, is_gated: bool, is_releasing: bool) -> Match:
-        return Match(rule, event, cookie_name(self._cookie_prefix, event), is_gated, is_releasing)
-
-
-def event_name(template: str, values: Mapping[str, Any]) -> str:
-    """The event of a template and its values: printable and of bounded length, whatever was in the URL."""
-    return bounded(template.format_map(values))
-
-
-def bounded(event: str) -> str:
-    """An event's name as we use it: what is too long or can't be printed is made short and clean."""
-    if len(event) <= _longest_event and event.isprintable():
-        return event
-    digest = hashlib.sha256(event.encode("utf-8", "surrogatepass")).hexdigest()[:16]
-    return "".join(char for char in event[:64] if char.isprintable()) + "~" + digest
-
-
-@lru_cache(_remembered)
-def cookie_name(prefix: str, event: str) -> str:
-    """The name of an event's cookie: event names may hold what cookie names may not."""
-    return f"{prefix}_{hashlib.sha256(event.encode()).hexdigest()[:8]}"
-
-
-def readings(path: str) -> list[str]:
-    """``path`` as forgiving routers and proxies would read it; the last is the most forgiving.
-
-    They differ in how often they decode and in what they drop before they follow the dots. What one of them
-    drops may lead another one astray, so a rule is held against each of these.
-    """
-    found: dict[str, None] = {}
-    for _ in range(_decodings + 1):
-        slashed = path.replace("\\", "/")
-        for text in (slashed, _params.sub("", slashed), _params.sub("", _junk.sub("", slashed))):
-            tidy = _tidy(text.strip())
-            found.pop(tidy, None)
-            found[tidy] = None
-        decoded = unquote(path, errors="replace")
-        if decoded == path:
-            break
-        path = decoded
-    return list(found)
-
-
-def _tidy(path: str) -> str:
-    """Without empty segments, and with the dots followed."""
-    segments: list[str] = []
-    for segment in path.split("/"):
-        if segment == ".." and segments:
-            segments.pop()
-        elif segment not in ("", ".", ".."):
-            segments.append(segment)
-    return "/" + "/".join(segments)
-
-
-def event_slug(event: str) -> str:
-    """The event's name as one path segment that no proxy will normalise into something else."""
-    if _plain_slug(event):
-        return event
-    return "~" + base64.urlsafe_b64encode(event.encode("utf-8", "surrogatepass")).decode().rstrip("=")
-
-
-def slug_event(slug: str) -> str:
-    """The event that ``event_slug`` made ``slug`` of; what can't be one of ours is taken as the name."""
-    if not slug.startswith("~"):
-        return slug
-    try:
-        return base64.urlsafe_b64decode(slug[1:] + "=" * (-len(slug[1:]) % 4)).decode()
-    except ValueError:
-        return slug
-
-
-def _readings(path: str) -> list[str]:
-    """``path`` as it came, and whatever else somebody could make of it."""
-    return [path] if _plain_path(path) else list(dict.fromkeys([path, *reversed(readings(path))]))
-
-
-def _first(found: Iterable[dict[str, Any] | None]) -> dict[str, Any] | None:
-    return next((values for values in found if values is not None), None)
-
-
-def _lower(path: str) -> str:
-    """A route whose fixed parts are in lower case."""
-    return re.sub(
-        r"<[^>]*>|[^<]+", lambda part: part[0] if part[0].startswith("<") else part[0].lower(), path
-    )
-
-
-def _lower_where_fixed(path: str, route: str) -> str:
-    """``path`` with small letters where the route has no placeholder: an event's name keeps its capitals."""
-    fixed = [index for index, segment in enumerate(route.split("/")) if "<" not in segment]
-    segments = path.split("/")
-    for index in fixed:
-        segments[index : index + 1] = [segment.lower() for segment in segments[index : index + 1]]
-    return "/".join(segments)
-
-
-def _routes(path: str) -> MapAdapter:
-    """A matcher for the path and everything below it, a segment at a time, that never redirects."""
-    base = path.rstrip("/")
-    routes = [Route(base or "/", endpoint="here"), Route(f"{base}/<path:{_rest}>", endpoint="below")]
-    return Map(routes, strict_slashes=False, merge_slashes=False, redirect_defaults=False).bind("gate")
-
-
-def _values(routes: MapAdapter, path: str) -> dict[str, Any] | None:
-    try:
-        _, values = routes.match(path, method="GET")
-    except HTTPException:
-        return None
-    return {name: value for name, value in values.items() if name != _rest}
-
-
-def _prefix(path: str) -> str:
-    return path.partition("<")[0].rstrip("/").lower()
-
-
-def _template_pattern(template: str) -> re.Pattern[str]:
-    parts = (
-        re.escape(text) + ("(?s:.+)" if name is not None else "")
-        for text, name, _, _ in Formatter().parse(template)
-    )
-    return re.compile("".join(parts))

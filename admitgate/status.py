@@ -7,18 +7,21 @@ memory, which is refreshed by at most one caller a second. Only check-in, leave 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from . import counter
+from .challenge import HEADER, holds, made
 from .config import Config
 from .cookies import set_cookie
 from .decision import Place, Wait
+from .draw import published
 from .errors import Outage
 from .gate import Gate, Steps
 from .memory import Memories, Snapshot
 from .page import Page
+from .passes import open_pass
 from .road import Road
 from .rules import Match, slug_event
 from .tokens import Lease, Ticket
@@ -40,6 +43,7 @@ class Status:
         self._page = page
         self._road = road
         self._memories = memories
+        self._challenge = made(config.challenge, config.keys)
         self._verbs = {
             "status": ("GET", self._status),
             "check-in": ("POST", self._check_in),
@@ -56,10 +60,12 @@ class Status:
         verb, _, slug = visit.path[len(self._config.mount) :].partition("/")
         if verb == "healthz" and not slug:
             return (yield from self._health())
+        if verb == "pass":
+            return (yield from self._pass(visit, *slug.partition("/")[::2]))
         method, respond = self._verbs.get(verb, ("", None))
         match = self._gate.of_known_event(slug_event(slug)) if slug else None
         if respond is None or match is None:
-            return _json(404, {"title": "Nothing here", "detail": "No rule has such an event."}, _no_store)
+            return _nothing_here()
         if visit.method.upper() not in (method, "HEAD" if method == "GET" else method):
             return _json(405, {"title": "Wrong method"}, ("Allow", method), _no_store)
         return (yield from respond(visit, match))
@@ -93,10 +99,16 @@ class Status:
         if token is None:
             return _json(403, {"state": "no-ticket"}, _no_store)
         try:
+            token = yield from self._gate.unless_over(match, token)
+            if token is None or (isinstance(token, Lease) and token.is_guest):
+                return self._of_a_pass(visit, match, token)
             if isinstance(token, Lease):
                 reply = yield counter.renew(match.rule, match.event, token)
             else:
-                reply = yield counter.check_in(match.rule, match.event, token, is_claim=True)
+                challenge = yield from self._demand(visit, match, token)
+                if challenge is not None:
+                    return _json(200, {"state": "challenge", "challenge": challenge}, _no_store)
+                reply = yield from self._gate.check_in(match, token, is_claim=True)
         except Outage:
             poll = self._config.poll.floor
             return _json(503, {"state": "outage", "poll": poll}, ("Retry-After", str(round(poll))), _no_store)
@@ -109,6 +121,30 @@ class Status:
             gone = ("Set-Cookie", set_cookie(self._config, visit, match, ""))
             return _json(410, {"state": "gone"}, gone, _no_store)
         return _json(200, _place(self._gate.place_of_reply(match, token.number, reply)), _no_store)
+
+    def _of_a_pass(self, visit: Visit, match: Match, guest: Lease | None) -> Answer:
+        """A guest goes in without asking; a pass that is over is nobody's any more."""
+        if guest is not None:
+            return _json(200, {"state": "admitted", "seconds": self._config.poll.ceiling}, _no_store)
+        gone = ("Set-Cookie", set_cookie(self._config, visit, match, ""))
+        return _json(410, {"state": "gone"}, gone, _no_store)
+
+    def _pass(self, visit: Visit, slug: str, raw: str) -> Steps[Answer]:
+        match = self._gate.of_known_event(slug_event(slug))
+        if match is None or visit.method.upper() not in ("GET", "HEAD"):
+            return _nothing_here()
+        return (yield from open_pass(visit, match, raw, self._gate, self._road))
+
+    def _demand(self, visit: Visit, match: Match, ticket: Ticket) -> Steps[Mapping[str, Any] | None]:
+        """A challenge, where a proof is demanded and this visitor has brought none that holds."""
+        if self._challenge is None or not self._gate.demands_proof(match.rule, ticket):
+            return None
+        now_ms = self._memories.of(match.event).now_ms()
+        if not now_ms:
+            now_ms = (yield counter.look(match.rule, match.event)).now_ms
+        if holds(self._challenge, match.event, ticket.sid, visit.header(HEADER), now_ms):
+            return None
+        return self._challenge.ask(match.event, ticket.sid, now_ms)
 
     def _leave(self, visit: Visit, match: Match) -> Steps[Answer]:
         if is_from_elsewhere(visit):
@@ -156,13 +192,14 @@ def document(config: Config, match: Match, snapshot: Snapshot | None, state: str
         },
         "updated": known.at_ms,
         **({"gap": [known.gap_from, known.gap_to]} if known.gap_to > known.serving else {}),
-        **({"opens_at": known.opens_at} if known.shut == "opens" else {}),
+        **({"opens_at": known.opens_at} if known.shut in ("opens", "early") else {}),
+        **({"draw": published(known.draw, known.seed)} if known.seed else {}),
     }
 
 
 def unknown(match: Match, at_ms: int) -> Snapshot:
     """An event that Redis knows nothing of: nobody has come to it yet, or all was lost."""
-    return Snapshot(0, 0, 0, 0, match.rule.capacity, 0, 0.0, 0, 0, 0, 0, 0, "", at_ms)
+    return Snapshot(0, 0, 0, 0, match.rule.capacity_now(), 0, 0.0, 0, 0, 0, 0, 0, "", at_ms)
 
 
 def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -196,7 +233,12 @@ def _place(place: Place) -> dict[str, Any]:
         "poll": place.poll_seconds,
         "serving": place.serving,
         "message": place.message,
+        **({"opens_at": place.opens_at} if place.opens_at else {}),
     }
+
+
+def _nothing_here() -> Answer:
+    return _json(404, {"title": "Nothing here", "detail": "No rule has such an event."}, _no_store)
 
 
 def _json(status: int, body: dict[str, Any], *headers: tuple[str, str]) -> Answer:

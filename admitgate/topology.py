@@ -27,7 +27,7 @@ from .hurry import hurried
 from .memory import monotonic
 
 _learn_pause_seconds = 0.5
-_hops_most = 4
+HOPS_MOST = 4
 # redis-py 5 leaves these as they are.
 _told = {"MOVED": MovedError, "ASK": AskError, "TRYAGAIN": TryAgainError}
 
@@ -43,7 +43,7 @@ def connect_many(url: str, timeout_seconds: float) -> Any:
 # --- Sentinel
 
 
-class _Sentinels(Sentinel):
+class Sentinels(Sentinel):
     """redis-py's swaps places in a list that threads share, and its errors may show passwords."""
 
     def discover_master(self, service_name: str) -> tuple[str, int]:
@@ -66,7 +66,14 @@ class _Sentinels(Sentinel):
 
 
 def _led_by_sentinels(address: Address, timeout_seconds: float) -> Client:
-    """Every connection asks the Sentinels anew where the master is; what it was before is kept nowhere.
+    """Every connection asks the Sentinels anew where the master is; what it was before is kept nowhere."""
+    sentinels, options = sentinels_of(address, timeout_seconds)
+    pool = SentinelConnectionPool(address.service, sentinels, **options)  # type: ignore[no-untyped-call]
+    return Client(pool, timeout_seconds)
+
+
+def sentinels_of(address: Address, timeout_seconds: float) -> tuple[Sentinels, dict[str, Any]]:
+    """Whom to ask for the master, and the options of a connection to it.
 
     However many Sentinels are away, asking takes no more than half of the deadline, and whoever answers is
     asked first the next time.
@@ -77,15 +84,14 @@ def _led_by_sentinels(address: Address, timeout_seconds: float) -> Client:
     tls["ssl"] = options.pop("connection_class", None) is not None
     del options["host"], options["port"]
     asking = patience(half / len(address.hosts)) | tls | address.sentinel_options
-    sentinels = _Sentinels(address.hosts, sentinel_kwargs=asking)  # type: ignore[no-untyped-call]
-    pool = SentinelConnectionPool(address.service, sentinels, **options | tls)  # type: ignore[no-untyped-call]
-    return Client(pool, timeout_seconds)
+    sentinels = Sentinels(address.hosts, sentinel_kwargs=asking)  # type: ignore[no-untyped-call]
+    return sentinels, options | tls
 
 
 # --- Cluster
 
 
-class _Node:
+class Node:
     """One machine of a cluster. It has a breaker of its own: the others' events go on without it."""
 
     def __init__(self, host: str, port: int, make: Callable[..., Any], seconds: float) -> None:
@@ -99,10 +105,13 @@ class _Node:
             try:
                 return self._connections.ask(command, is_redirected=is_redirected)
             except ResponseError as error:
-                word, _, rest = str(error).partition(" ")
-                if word in _told:
-                    raise _told[word](rest) from None
-                raise
+                raise named(error) from None
+
+
+def named(error: ResponseError) -> ResponseError:
+    """The same with a class of its own, where it leads to another node."""
+    word, _, rest = str(error).partition(" ")
+    return _told[word](rest) if word in _told else error
 
 
 class Cluster(redis.Redis):
@@ -117,10 +126,10 @@ class Cluster(redis.Redis):
         super().__init__(connection_pool=pool)
         self._make = hurried(pool.connection_class, pool.connection_kwargs)
         self._timeout_seconds = timeout_seconds
-        self._nodes: dict[tuple[str, int], _Node] = {}
+        self._nodes: dict[tuple[str, int], Node] = {}
         for host, port in address.hosts:
             self._node(host, port)
-        self._owners: list[_Node | None] = [None] * REDIS_CLUSTER_HASH_SLOTS
+        self._owners: list[Node | None] = [None] * REDIS_CLUSTER_HASH_SLOTS
         self._is_informed = False
         self._pid, self._learn_at = 0, 0.0
         self._start_over()
@@ -142,7 +151,7 @@ class Cluster(redis.Redis):
         self, match: Any = None, count: Any = None, _type: Any = None, **options: Any
     ) -> Iterator[Any]:
         """The keys of all nodes that aren't away just now."""
-        self._owner(0)
+        self.owner(0)
         given = {"MATCH": match, "COUNT": count, "TYPE": _type}
         words = [word for name, value in given.items() if value is not None for word in (name, value)]
         for node in dict.fromkeys(self._owners):
@@ -158,25 +167,36 @@ class Cluster(redis.Redis):
     def _ask(self, key: str | bytes, command: Command) -> Any:
         """Ask the node that has the key, wherever it has moved to."""
         slot = key_slot(key if isinstance(key, bytes) else key.encode())
-        node, is_redirected = self._owner(slot), False
-        for _ in range(_hops_most):
+        node, is_redirected = self.owner(slot), False
+        for _ in range(HOPS_MOST):
             try:
                 return node.ask(command, is_redirected=is_redirected)
-            except MovedError as moved:  # for good
-                node, is_redirected = self._node(moved.host or node.host, moved.port), False
-                self._owners[slot] = node
-            except AskError as asked:  # for this time: the slot is on its way
-                node, is_redirected = self._node(asked.host or node.host, asked.port), True
-        raise Outage(f"Redis' cluster sent a call on {_hops_most} times")
+            except AskError as error:
+                node, is_redirected = self.led_on(slot, node, error)
+        raise Outage(f"Redis' cluster sent a call on {HOPS_MOST} times")
 
-    def _owner(self, slot: int) -> _Node:
-        node = self._owners[slot]
-        if node is None or node.breaker.is_open:
-            self._learn_in_turn()  # it may have been replaced
+    def led_on(self, slot: int, node: Node, error: AskError) -> tuple[Node, bool]:
+        """Whom a node's answer names instead, and whether it has to be told so."""
+        other = self._node(error.host or node.host, error.port)
+        is_for_good = isinstance(error, MovedError)  # else for this time: the slot is on its way
+        if is_for_good:
+            self._owners[slot] = other
+        return other, not is_for_good
+
+    def owner(self, slot: int) -> Node:
+        """The node that has the slot; asks the cluster where that isn't certain."""
+        node = self.certain_owner(slot)
+        if node is None:
+            self._learn_in_turn()
             node = self._owners[slot]
         if node is None:
             raise Outage(f"no node of Redis' cluster answers for slot {slot}")
         return node
+
+    def certain_owner(self, slot: int) -> Node | None:
+        """None where nobody is known to have the slot, and where who had it may have been replaced."""
+        node = self._owners[slot]
+        return None if node is None or node.breaker.is_open else node
 
     def _learn_in_turn(self) -> None:
         """One caller asks, twice a second at most; nobody waits for it who has anything to go by."""
@@ -205,14 +225,14 @@ class Cluster(redis.Redis):
             if not self._is_informed:
                 raise
 
-    def _owners_in(self, ranges: list[Any], asked: _Node) -> list[_Node | None]:
-        owners: list[_Node | None] = [None] * REDIS_CLUSTER_HASH_SLOTS
+    def _owners_in(self, ranges: list[Any], asked: Node) -> list[Node | None]:
+        owners: list[Node | None] = [None] * REDIS_CLUSTER_HASH_SLOTS
         for first, last, (host, port, *_), *_ in ranges:
             owner = self._node(host.decode() if host else asked.host, port)
             owners[first : last + 1] = [owner] * (last + 1 - first)
         return owners
 
-    def _ask_any(self, *words: str) -> Iterator[tuple[_Node, Any]]:
+    def _ask_any(self, *words: str) -> Iterator[tuple[Node, Any]]:
         """Each node's answer. Those that are away come last, and only as often as their breakers let them.
 
         Raises Outage when there is no other, or no more time.
@@ -227,9 +247,9 @@ class Cluster(redis.Redis):
                 break
         raise trouble or Outage("no node of Redis' cluster knows")
 
-    def _node(self, host: str, port: int) -> _Node:
+    def _node(self, host: str, port: int) -> Node:
         node = self._nodes.get((host, port))
         if node is None:
-            fresh = _Node(host, port, self._make, self._timeout_seconds)
+            fresh = Node(host, port, self._make, self._timeout_seconds)
             node = self._nodes.setdefault((host, port), fresh)
         return node

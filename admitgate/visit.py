@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import EllipsisType
 from typing import Any
+from urllib.parse import parse_qsl
+
+_form_type, _form_most_digits = "application/x-www-form-urlencoded", 5
 
 
 def _untold(request: Any) -> str:
     return ""
+
+
+def _no_form(request: Any) -> Mapping[str, str]:
+    return {}
 
 
 @dataclass(slots=True)
@@ -22,6 +30,8 @@ class Visit:
     ``request`` is the framework's own object, for the callables in the settings; ``language`` reads off it
     which language the site itself speaks to this visitor; the empty string leaves that to the browser.
     ``address`` is who has come to the server, often a proxy (REMOTE_ADDR): ``clients.py`` knows more.
+    ``account`` is whose request it is, ``...`` until that was asked.
+    ``form`` reads what was sent with a POST off the request; only the operator's console does.
     """
 
     method: str
@@ -34,6 +44,8 @@ class Visit:
     request: Any = None
     language: Callable[[Any], str] = _untold
     address: str = ""
+    account: str | EllipsisType | None = ...
+    form: Callable[[Any], Mapping[str, str]] = _no_form
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,3 +66,18 @@ def cgi_header(environ: Mapping[str, Any]) -> Callable[[str], str]:
         return str(environ.get(prefix + variable) or "")
 
     return header
+
+
+def form_length(header: Callable[[str], str]) -> int:
+    """How long a form is that somebody sends; 0 for other bodies, and for those that no form of ours has."""
+    kind, length = header("content-type").partition(";")[0].strip().lower(), header("content-length")
+    is_length = length.isascii() and length.isdigit() and len(length) <= _form_most_digits
+    return int(length) if is_length and kind == _form_type else 0
+
+
+def form_in(body: bytes) -> dict[str, str]:
+    """The fields of a form's body."""
+    try:
+        return dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=100))
+    except ValueError:
+        return {}

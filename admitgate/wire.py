@@ -14,10 +14,11 @@ _name = b"$%d\r\n%b\r\n"
 def evalsha(digest: str, keys: Sequence[str], fixed: Sequence[object], slug: str, own: int) -> bytes:
     """A format for the words of a verb's EVALSHA (ARGV as the prelude's contract has it).
 
-    To be filled in: seven figures, the length of the sid and the sid, and the verb's ``own`` figures.
+    To be filled in: seven figures, the length of the sid and the sid, the same of the draw, and the verb's
+    ``own`` figures.
     """
     words = ["EVALSHA", digest, len(keys), *keys]
-    count = len(words) + 7 + len(fixed) + 2 + own
+    count = len(words) + 7 + len(fixed) + 3 + own
     return b"".join(
         [
             b"*%d\r\n" % count,
@@ -26,6 +27,7 @@ def evalsha(digest: str, keys: Sequence[str], fixed: Sequence[object], slug: str
             _bulk(fixed),
             _name,
             _bulk([slug]),
+            _name,
             _figure * own,
         ]
     )

@@ -7,6 +7,7 @@ place, which is replaced, and the workers' own clocks are moved along with it.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
@@ -16,16 +17,32 @@ import django
 import pytest
 import redis
 from django.conf import settings
+from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.wsgi import WSGIHandler
 from django.http import HttpResponse, StreamingHttpResponse
 from django.test import override_settings
 from django.urls import path as django_path
 from flask import Flask, Response, g, request
+from on_a_loop import OnALoop
 from werkzeug.middleware.lint import InputStream, LintMiddleware
 from werkzeug.test import Client, TestResponse
 
-from admitgate import AdmitGate, Rule, connection, counter, gate, known_events, memory
+from admitgate import (
+    AdmitGate,
+    Rule,
+    admission,
+    asked,
+    async_counter,
+    connection,
+    counter,
+    gate,
+    health,
+    known_events,
+    memory,
+    signals,
+)
 from admitgate.admission import Admission
+from admitgate.asgi import AdmitGateASGI
 from admitgate.flask import AdmitGate as FlaskGate
 from admitgate.rules import cookie_name
 
@@ -250,7 +267,8 @@ class DjangoAdapter(Adapter):
         if isinstance(said.body, bytes):
             response: Any = HttpResponse(said.body, status=said.status, content_type="text/plain")
         else:
-            response = StreamingHttpResponse(said.body, status=said.status, content_type="text/plain")
+            pieces: Any = self._pieces(said.body)
+            response = StreamingHttpResponse(pieces, status=said.status, content_type="text/plain")
         for name, value in said.headers:
             if name == "Set-Cookie":
                 response.cookies.load(value)
@@ -260,8 +278,59 @@ class DjangoAdapter(Adapter):
             response.content = b""
         return response
 
+    def _pieces(self, body: Iterable[bytes]) -> Any:
+        return body
 
-ADAPTERS: tuple[type[Adapter], ...] = (PlainAdapter, FlaskAdapter, DjangoAdapter)
+
+class AsyncDjangoAdapter(DjangoAdapter):
+    """The same views, which are no coroutines: Django runs them in a thread, the gate in the event loop."""
+
+    name = "Django under ASGI"
+
+    def open(self) -> Any:
+        super().open()
+        self._server = OnALoop(ASGIHandler())
+        return self._server
+
+    def close(self) -> None:
+        self._server.close()
+        super().close()
+
+    async def _pieces(self, body: Iterable[bytes]) -> Any:
+        for piece in body:
+            yield piece
+
+
+class ASGIAdapter(Adapter):
+    name = "ASGI"
+
+    def open(self) -> Any:
+        self._server = OnALoop(AdmitGateASGI(self._application, **self.options))
+        return self._server
+
+    def close(self) -> None:
+        self._server.close()
+
+    async def _application(self, scope: Any, receive: Any, send: Any) -> None:
+        method, path = scope["method"], scope["path"].removeprefix(scope["root_path"])
+        body = (await receive())["body"]
+        seen = Seen(method, path, scope.get("admitgate"), body, scope)
+        said = await asyncio.to_thread(self.shop, seen)
+        headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in said.headers]
+        headers.append((b"content-type", b"text/plain"))
+        await send({"type": "http.response.start", "status": said.status, "headers": headers})
+        for piece in [said.body] if isinstance(said.body, bytes) else said.body:
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await send({"type": "http.response.body"})
+
+
+ADAPTERS: tuple[type[Adapter], ...] = (
+    PlainAdapter,
+    FlaskAdapter,
+    DjangoAdapter,
+    AsyncDjangoAdapter,
+    ASGIAdapter,
+)
 
 
 def in_upper_case(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -372,7 +441,8 @@ class Clock:
 def clock(redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> Clock:
     """Time that stands still."""
     clock = Clock(redis_client)
-    for module in (memory, counter, gate, connection, known_events):
+    watched = (memory, counter, async_counter, gate, connection, asked, known_events)
+    for module in (*watched, admission, health, signals):
         monkeypatch.setattr(module, "monotonic", lambda: clock.monotonic)
     scripts = {
         verb: text.replace("redis.call('TIME')", _now) for verb, text in counter.load_scripts().items()

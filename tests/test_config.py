@@ -72,6 +72,8 @@ BAD: dict[str, Any] = {
     "brand_accent": "#ffcc00",
     "brand_message": None,
     "brand_contact": "javascript:alert(1)",
+    "on_event": "no.such.listener",
+    "challenge": "no.such.Challenge",
     "enabled": "no",
     "debug": "no",
 }
@@ -93,6 +95,15 @@ BAD_RULE: dict[str, Any] = {
     "verify_every_request": 1,
     "events": "gala",
     "events_seconds": 0,
+    "capacity_seconds": 0,
+    "ramp_seconds": 0,
+    "ramp_floor": 0,
+    "waiting_from": "tomorrow",
+    "opens_at": "2026-05-01T10:00:00",
+    "closes_at": 5,
+    "shuffle": "yes",
+    "places_per_client": 0,
+    "lease_overlap_seconds": 0,
 }
 
 
@@ -363,3 +374,11 @@ def test_the_newest_key_comes_last() -> None:
 def test_starting_opens_no_connection() -> None:
     """So a server may fork afterwards, and a site starts while its Redis is away."""
     AdmitGate(lambda environ, start_response: [], **GOOD | {"redis_url": "redis://nowhere.invalid:1"})
+
+
+def test_rules_whose_events_can_have_the_same_names_must_agree() -> None:
+    """Whatever their placeholders are called: event '7' of the one would be event '7' of the other."""
+    paths = [{"path": "/events/<event>/pay", "capacity": 5}, {"path": "/tickets/<int:ticket>", "capacity": 9}]
+    assert "share the event '{ticket}', but one has capacity 5 and the other 9" in fault_of(rules=paths)
+    paths[1]["event"] = "ticket-{ticket}"
+    assert not faults_of(GOOD | {"rules": paths})

@@ -942,8 +942,9 @@ calls = {
     "renew": lambda rule: counter.renew(rule, EVENT, Lease("visitor", 2**52, 0)),
     "release": lambda rule: counter.release(rule, EVENT, new_sid(), 2**52),
     "look": lambda rule: counter.look(rule, EVENT),
+    "reset": lambda rule: counter.reset(rule, EVENT),
 }
-most_commands = {"join": 14, "check_in": 16, "renew": 6, "release": 18, "look": 12}
+most_commands = {"join": 14, "check_in": 16, "renew": 6, "release": 18, "look": 12, "reset": 12}
 
 
 @pytest.mark.parametrize("verb", calls)

@@ -8,7 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from admitgate.rules import OURS, Rule, Rules, cookie_name, event_name, event_slug, readings, slug_event
+from admitgate.matching import Rules
+from admitgate.names import cookie_name, event_name, event_slug, slug_event
+from admitgate.paths import readings
+from admitgate.rules import OURS, Rule
 
 CHECKOUT = "/events/<event>/checkout"
 
@@ -250,3 +253,47 @@ def test_a_cookies_name_is_one_whatever_the_event() -> None:
     """Letters, digits and an underscore."""
     assert cookie_name("admitgate", "a;b=c\r\n").replace("_", "").isalnum()
     assert cookie_name("admitgate", "a") != cookie_name("admitgate", "b")
+
+
+# --- whose event it is
+
+
+def test_an_event_has_its_own_rules_options_by_whichever_path_one_comes() -> None:
+    """Or its line would have two capacities, and another rule's path would lead past its bounds."""
+    few = Rule("/few/<event>/pay", capacity=20, event="few-{event}", places_per_client=2, methods=["POST"])
+    rules = Rules([Rule("/events/<event>/pay", capacity=1, mode="observe"), few])
+    by_own, by_other = rules.find("/few/gala/pay"), rules.find("/events/few-gala/pay")
+    assert by_own is not None
+    assert by_other is not None
+    assert by_own.event == by_other.event == "few-gala"
+    assert (by_other.rule.capacity, by_other.rule.places_per_client) == (20, 2)
+    assert (by_other.rule.path, by_other.rule.mode, by_other.rule.methods) == (
+        "/events/<event>/pay",
+        "observe",
+        None,
+    )
+    assert by_own.rule is few
+    other_one = rules.find("/events/few/pay")
+    assert other_one is not None
+    assert other_one.rule.capacity == 1
+
+
+@pytest.mark.parametrize(
+    ("event", "capacity"),
+    [
+        pytest.param("few-gala", 2, id="who says more of it"),
+        pytest.param("few-x-gala", 3, id="who says most of it"),
+        pytest.param("few-x-all", 4, id="who says all of it"),
+        pytest.param("gala", 1, id="who says nothing, where nobody else has it"),
+    ],
+)
+def test_an_event_belongs_to_the_rule_that_says_most_of_it(event: str, capacity: int) -> None:
+    """Below the mount only the event's name is known, in whatever order the rules stand."""
+    templates = ("{event}", "few-{event}", "few-x-{event}", "few-x-all")
+    several = [
+        Rule("/a/<event>", capacity=number, event=template) for number, template in enumerate(templates, 1)
+    ]
+    for order in (several, several[::-1]):
+        match = Rules(order).of_event(event)
+        assert match is not None
+        assert match.rule.capacity == capacity

@@ -54,15 +54,27 @@ def test_a_token_fits_into_a_cookie_as_it_is(token: Token) -> None:
 
 @pytest.mark.parametrize("token", TOKENS)
 def test_a_flipped_bit_anywhere_makes_it_no_token(token: Token) -> None:
-    """Every bit of every character but the last, of whose six bits base64 throws two away."""
+    """Every bit of every character. Of the last one's six bits base64 would throw two away."""
     raw = Tokens(["key"]).write("gala", token)
     tokens = Tokens(["key"])
     flipped = [
         raw[:place] + chr(ord(raw[place]) ^ 1 << bit) + raw[place + 1 :]
-        for place in range(len(raw) - 1)
+        for place in range(len(raw))
         for bit in range(8)
     ]
     assert [text for text in flipped if not is_refused(tokens, text)] == []
+
+
+@pytest.mark.parametrize("token", TOKENS)
+def test_a_signature_has_one_spelling(token: Token) -> None:
+    """Base64 would read any last character of four, and leave out what isn't of its alphabet."""
+    raw = Tokens(["key"]).write("gala", token)
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    tokens = Tokens(["key"])
+    accepted = [last for last in alphabet if not is_refused(tokens, raw[:-1] + last)]
+    assert accepted == [raw[-1]]
+    spellings = [raw + "=", raw + "==", raw + "!", raw[:-5] + "*" + raw[-5:], raw[:-5] + "\n" + raw[-5:]]
+    assert all(is_refused(tokens, spelled) for spelled in spellings)
 
 
 @pytest.mark.parametrize("token", TOKENS)

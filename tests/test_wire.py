@@ -31,7 +31,7 @@ def test_a_script_reads_the_same_from_a_packed_call_as_from_its_words(
     echo = "return cjson.encode({KEYS, ARGV})"
     figures = (
         "return cjson.encode({KEYS, {"
-        + ", ".join(f"tonumber(ARGV[{nth}]) or ARGV[{nth}]" for nth in range(1, 16 + len(call.args)))
+        + ", ".join(f"tonumber(ARGV[{nth}]) or ARGV[{nth}]" for nth in range(1, 19 + len(call.args)))
         + "}})"
     )
     for source in (echo, figures):
@@ -49,7 +49,7 @@ def test_a_script_reads_the_same_from_a_packed_call_as_from_its_words(
 
 def test_percent_signs_in_what_stays_the_same_are_no_places_to_fill_in() -> None:
     """An event's name in a slug has none, but nothing here should depend on that."""
-    text = evalsha("d" * 40, ["100%d"], ["%s"], "%b", 0) % (*range(7), 1, b"x")
+    text = evalsha("d" * 40, ["100%d"], ["%s"], "%b", 0) % (*range(7), 1, b"x", 0, b"")
     assert b"100%d" in text
     assert b"$2\r\n%s" in text
     assert b"$2\r\n%b" in text

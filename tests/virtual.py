@@ -136,8 +136,8 @@ class Worker:
     def call(self, call: Call) -> Reply:
         return self.counter.call(call)
 
-    def join(self, sid: str | None = None) -> Reply:
-        return self.call(counter.join(self.rule, self.event, sid or new_sid()))
+    def join(self, sid: str | None = None, *, is_brief: bool = False) -> Reply:
+        return self.call(counter.join(self.rule, self.event, sid or new_sid(), is_brief=is_brief))
 
     def check_in(self, sid: str, number: int, *, joined_ms: int = 0, is_claim: bool = True) -> Reply:
         ticket = Ticket(sid, number, joined_ms or self.clock.redis_ms)

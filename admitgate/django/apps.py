@@ -9,6 +9,7 @@ class AdmitGateConfig(AppConfig):
     name = "admitgate.django"
     label = "admitgate"
     verbose_name = "admitgate"
+    default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
         """Load the checks, which register themselves."""

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from asgiref.sync import sync_to_async
 from django.conf import ENVIRONMENT_VARIABLE, settings
 from django.core.signals import setting_changed
 
+from ..async_edge import AsyncEdge
 from ..config import Config
+from ..control import EventControl
 from ..edge import Edge
+from . import signals
 from .routes import DjangoRouter
 from .template import with_own_template
 
 _edge: Edge | None = None
+_async_edge: AsyncEdge | None = None
 _ours = frozenset({"ADMITGATE", "DEBUG", "ROOT_URLCONF", "SECRET_KEY", "SECRET_KEY_FALLBACKS"})
 
 
@@ -42,7 +47,21 @@ def current_edge() -> Edge:
     global _edge
     if _edge is None:
         _edge = Edge(current_config(), DjangoRouter())
+        _edge.signals.connect(signals.send)
     return _edge
+
+
+def current_async_edge() -> AsyncEdge:
+    """The same gate for this process's event loops. The shop's callables may ask Django's database."""
+    global _async_edge
+    edge = current_edge()
+    if _async_edge is None or _async_edge.edge is not edge:
+        _async_edge = AsyncEdge(edge, _in_thread)
+    return _async_edge
+
+
+async def _in_thread(call: Callable[..., Any], *args: Any) -> Any:
+    return await sync_to_async(call, thread_sensitive=True)(*args)
 
 
 def release(event: str, sid: str) -> None:
@@ -52,6 +71,19 @@ def release(event: str, sid: str) -> None:
     lease ends. Raises LookupError for an event that no rule can have.
     """
     current_edge().release_sid(event, sid)
+
+
+async def arelease(event: str, sid: str) -> None:
+    """The same in a coroutine under ASGI."""
+    await current_async_edge().release_sid(event, sid)
+
+
+def event(name: str) -> EventControl:
+    """The levers of one event: ``event("gala").close(message="Sold out")`` from a view, a signal or a task.
+
+    Raises LookupError for an event that no rule can have, and each lever Outage without Redis.
+    """
+    return current_edge().event(name)
 
 
 def _forget(*, setting: str, **_: Any) -> None:

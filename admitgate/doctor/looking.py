@@ -35,20 +35,23 @@ _search_seconds = 3.0
 _keys_a_step = 1000
 _gone = (RedisError, RedisClusterException, OSError, Outage)
 
-# What we call, most of it in scripts; on two keys that nobody else has and that are gone at the end.
+# What we call, most of it in scripts; on three keys that nobody else has and that are gone at the end.
 TRIALS = (
     *("PING", "TIME"),
     *("HSET HASH f 1", "HSETNX HASH f 1", "HGET HASH f", "HMGET HASH f", "HINCRBY HASH f 1", "HDEL HASH f"),
     *("ZADD ZSET 1 m", "ZCARD ZSET", "ZSCORE ZSET m", "ZMSCORE ZSET m", "ZRANK ZSET m"),
     *("ZRANGEBYSCORE ZSET -inf 0", "ZREVRANGE ZSET 0 1", "ZREM ZSET m", "ZREMRANGEBYRANK ZSET 0 0"),
-    *("PEXPIRE HASH 1000", "PEXPIRE ZSET 1000", "DEL HASH ZSET"),
+    *("ZRANGEBYLEX ZSET - + LIMIT 0 1", "ZUNIONSTORE ZSET 1 ZSET"),
+    *("LPUSH LIST m", "RPUSH LIST m", "LTRIM LIST 0 0", "LRANGE LIST 0 0", "HLEN HASH", "EXISTS HASH"),
+    *("HGETALL HASH", "ZCOUNT ZSET 0 1"),
+    *("PEXPIRE HASH 1000", "PEXPIRE ZSET 1000", "PEXPIRE LIST 1000", "DEL HASH ZSET LIST"),
 )
 _trial = """
-local refusals = {}
+local refusals, keys = {}, {HASH = KEYS[1], ZSET = KEYS[2], LIST = KEYS[3]}
 for _, text in ipairs(ARGV) do
   local words = {}
   for word in string.gmatch(text, '%S+') do
-    words[#words + 1] = word == 'HASH' and KEYS[1] or word == 'ZSET' and KEYS[2] or word
+    words[#words + 1] = keys[word] or word
   end
   local answer = redis.pcall(unpack(words))
   if type(answer) == 'table' and answer.err then
@@ -83,7 +86,7 @@ class _Looking:
 
     def __init__(self, prefix: str, seconds: float, is_deep: bool) -> None:
         self._prefix, self._seconds, self._is_deep = prefix, seconds, is_deep
-        self._trial_keys = [f"{prefix}:{{doctor}}:{name}" for name in ("hash", "zset")]
+        self._trial_keys = [f"{prefix}:{{doctor}}:{name}" for name in ("hash", "zset", "list")]
         self.opened: list[Any] = []
 
     def at_one(self, url: str) -> Facts:
@@ -206,7 +209,7 @@ class _Looking:
     def _refusals(self, client: Any) -> dict[str, str] | None:
         """Which of the commands that our scripts call are refused, and in which words."""
         try:
-            said = client.execute_command("EVAL", _trial, 2, *self._trial_keys, *TRIALS)
+            said = client.execute_command("EVAL", _trial, len(self._trial_keys), *self._trial_keys, *TRIALS)
         except MovedError:
             return None  # a node of a cluster, and not the one
         except _gone as error:

@@ -14,7 +14,7 @@ _slow_seconds, _hasty_seconds = 1.0, 0.02
 
 def of_settings(config: Config) -> list[Finding]:
     """Every weakness, and how it goes on in an outage; or that all is well."""
-    found = [*_key(config), *_cookie(config), *_rules(config), *_timeout(config)]
+    found = [*_key(config), *_cookie(config), *_challenge(config), *_rules(config), *_timeout(config)]
     good = [] if found else [Finding("settings", OK, "The settings can be used.")]
     return [*good, *found, *_outage(config)]
 
@@ -53,6 +53,12 @@ def _cookie(config: Config) -> Iterator[Finding]:
     if config.waiting_url and not config.shop_url:
         text = "waiting_url is set and shop_url is not: from the waiting room there is no way back."
         yield Finding("settings", WARNING, text, "Give shop_url, at least to the waiting room.")
+
+
+def _challenge(config: Config) -> Iterator[Finding]:
+    if config.challenge is not None and not config.brand_contact:
+        text = "challenge is set and brand_contact is not: whoever has no JavaScript finds nobody to ask."
+        yield Finding("settings", WARNING, text, "Give a brand_contact, and send a link of admitgate pass.")
 
 
 def _rules(config: Config) -> Iterator[Finding]:

@@ -1,22 +1,44 @@
--- Stands between the prelude and the verbs that can move the line: who is present, how much room there is, whom to invite.
+-- Stands between the prelude and the verbs that can move the line: who is present, how much room there is, whom to invite;
+-- and what has happened: totals in the line, and once a minute in the history.
 
 local PURGE_MOST = 100             -- members dropped per call, so that no call is long
 local POLLS_PER_SECOND = 200       -- what the ready may ask of the servers, all together
 local READY_LEAST, STEP_MOST, STEP_GROWTH = 16, 5000, 4
 local RATE_MEAN_MS, RATE_LEAST_MS = 60000, 10000
 local PRESENCE_LEAST = 0.001
+local MINUTES = 1440
+local NO_WAITS = '0,0,0,0,0,0,0,0,0,0,0,0,0,0'
 
 local flow = redis.call('HMGET', LINE, 'serving_before', 'moved_at', 'invited', 'shown', 'presence', 'hold_until',
-  'rate', 'rate_at', 'tokens', 'tokens_at', 'visits', 'rate_from', 'crowded')
+  'rate', 'rate_at', 'tokens', 'tokens_at', 'visits', 'rate_from', 'crowded', 'draw',
+  'minute', 'admitted', 'released', 'expired', 'absent', 'waits', 'ramp_until')
 local serving_before, moved_at = tonumber(flow[1]) or 0, tonumber(flow[2]) or 0
 local invited, shown, presence = tonumber(flow[3]) or 0, tonumber(flow[4]) or 0, tonumber(flow[5]) or 1
 local hold_until, visits = tonumber(flow[6]) or 0, tonumber(flow[11]) or 0
 local capacity = tonumber(live[1]) or tonumber(ARGV[8])
+if now < (tonumber(flow[21]) or 0) then capacity = math.min(capacity, tonumber(live[13]) or math.huge) end
 local per_minute = tonumber(live[3]) or tonumber(ARGV[12])
 local max_waiting = tonumber(live[4]) or tonumber(ARGV[13])
-local PAUSED, CLOSED, OPENS = 1, 2, 3              -- what an operator wants; 0 means on
-local opens_at = tonumber(live[7]) or 0
-local shut = live[6] == 'closed' and CLOSED or live[6] == 'paused' and PAUSED or now < opens_at and OPENS or 0
+local places_most = tonumber(ARGV[14])
+local extra = tonumber(live[12]) or 0
+
+local waiting_from, opens_at, closes_at, seed = 0, 0, 0, ''
+if ARGV[15] ~= '' then
+  waiting_from, opens_at, closes_at, seed = string.match(ARGV[15], '(%d+):(%d+):(%d+):(%x*)')
+end
+waiting_from, opens_at = tonumber(live[7]) or tonumber(waiting_from), tonumber(live[8]) or tonumber(opens_at)
+closes_at = tonumber(live[9]) or tonumber(closes_at)
+if live[10] == '0' then seed = '' elseif live[10] or seed ~= '' then seed = live[11] or seed end
+
+local PAUSED, CLOSED, OPENS, EARLY = 1, 2, 3, 4    -- why nobody goes in; 0 means that they do
+local shut = 0
+if live[6] == 'closed' or closes_at > 0 and now >= closes_at then shut = CLOSED
+elseif live[6] == 'paused' then shut = PAUSED
+elseif now < waiting_from then shut = EARLY
+elseif now < opens_at then shut = OPENS end
+local is_moving = shut == 0 or shut == PAUSED and extra > 0   -- an operator may count people in by hand
+
+local freed, expiries, absent = tonumber(flow[17]) or 0, tonumber(flow[18]) or 0, tonumber(flow[19]) or 0
 
 local function restart_grace()
   serving_before, moved_at, invited, shown = 0, now, 0, 0
@@ -43,11 +65,19 @@ if present > 0 then
   if #gone > 0 then
     redis.call('ZREM', SEEN, unpack(gone))
     present = present - redis.call('ZREM', READY, unpack(gone))
+    if places_most > 0 then redis.call('ZREM', PLACES, unpack(gone)) end
+    absent = absent + #gone
+    set('absent', absent)
   end
 end
 if in_use + present >= capacity or sid == '' then   -- below that the expired are in nobody's way
   local gone = expired(LEASES)
-  if #gone > 0 then in_use = in_use - redis.call('ZREM', LEASES, unpack(gone)) end
+  if #gone > 0 then
+    in_use = in_use - redis.call('ZREM', LEASES, unpack(gone))
+    if places_most > 0 then redis.call('ZREM', PLACES, unpack(gone)) end
+    expiries = expiries + #gone
+    set('expired', expiries)
+  end
 end
 
 local recent = (tonumber(flow[7]) or 0) * math.exp(((tonumber(flow[8]) or 0) - now) / RATE_MEAN_MS)
@@ -61,7 +91,8 @@ end
 holding = holding or now < hold_until
 local is_grace_over = now >= moved_at + grace_ms
 local function room()
-  return (holding or shut > 0) and 0 or math.min(capacity - in_use, math.floor(tokens))
+  if holding or not is_moving then return 0 end
+  return math.min(capacity - in_use, extra + (shut == 0 and math.floor(math.max(tokens, 0)) or 0))
 end
 
 -- W: twice what turns over while the next are called, have their grace, and poll; or what is free right now
@@ -80,8 +111,37 @@ local function waiting()
   return issued - serving - gap_ahead() + present
 end
 
+-- At the opening those who came before it are put into a random order. Which, everybody can reckon by themselves: the seed,
+-- whose hash they have seen, and how many they are say where each number comes. So nothing has to be kept of any of them;
+-- what matters is whose numbers were drawn: those above `first` up to `last`, without a hole that nobody has numbers in.
+local draw = flow[14] or ''
+if draw == '' and ARGV[18] ~= '' and not line[11] then
+  draw = ARGV[18]                                  -- the line was lost, and a worker remembers
+  redis.call('HSET', LINE, 'draw', draw)
+end
+if draw ~= '' or seed ~= '' then
+  local drawn_for, first = string.match(draw, '(%d+):(%d+)')
+  if now < opens_at and tonumber(drawn_for) ~= opens_at then
+    draw = seed ~= '' and string.format('%.0f:0:0:0:0:%s', opens_at, seed) or ''
+    redis.call('HSET', LINE, 'draw', draw)
+  elseif first == '0' and seed == '' then
+    draw = ''
+    redis.call('HDEL', LINE, 'draw')
+  elseif first == '0' and now >= opens_at then
+    local from, last, hole_from, hole_to = serving, issued, 0, 0
+    if gap_to > from then
+      hole_from, hole_to = math.max(gap_from, from), gap_to
+      gap_from, gap_to = last - (hole_to - hole_from), last   -- nobody has the numbers that this leaves at the end
+      set('gap_from', gap_from)
+      set('gap_to', gap_to)
+    end
+    draw = string.format('%.0f:%.0f:%.0f:%.0f:%.0f:%s', opens_at, from, last, hole_from, hole_to, string.match(draw, '%x*$'))
+    redis.call('HSET', LINE, 'draw', draw)
+  end
+end
+
 local function advance()
-  if holding or shut > 0 or serving >= issued or not is_grace_over or present >= ready_size / 2 then return end
+  if holding or not is_moving or serving >= issued or not is_grace_over or present >= ready_size / 2 then return end
   if flow[13] then                                 -- more came than there was room for: call fewer
     presence = math.min(1, presence * STEP_GROWTH)
     set('presence', presence)
@@ -108,35 +168,24 @@ local function advance()
   set('moved_at', now)
 end
 
--- More present visitors than `ready` holds: those above its highest number are not called yet after all. Without
--- that, whoever of them happens to poll first when a place comes free would go in before the earlier ones.
-local function call_back_to(number)
-  serving, serving_before = number, math.min(serving_before, number)
-  set('serving_before', serving_before)
-  set('crowded', 1)
-end
-
-local function admit(for_ms)
-  local deadline = now + for_ms
-  redis.call('ZADD', LEASES, deadline, sid)
-  in_use = in_use + 1
-  set('visits', visits + 1)
-  set('rate', recent + 1000 / RATE_MEAN_MS)
-  set('rate_at', now)
-  if per_minute > 0 then
-    set('tokens', tokens - 1)
-    set('tokens_at', now)
-  end
-  return deadline
-end
-
--- '… present, in use, capacity, waiting, admissions per 1000 minutes, hold left, step, poll, shut, opens at, message'
+-- '… present, in use, capacity, waiting, admissions per 1000 minutes, hold left, step, poll, shut, opens at, draw or -, message'
 -- The step is what the next move will take: whoever is within it should look now and then. Where half of the grace is
 -- over and nobody has shown up, that is more than the last time.
 local function conclude(verdict, value)
   local is_nobody_here = shown == 0 and invited >= READY_LEAST / 2 and now >= moved_at + grace_ms / 2
   local share = math.max(PRESENCE_LEAST, is_nobody_here and presence / STEP_GROWTH or presence)
   local step = math.min(STEP_MOST, math.ceil(ready_size / share))
+  local minute, before = math.floor(now / 60000), tonumber(flow[15])
+  if minute ~= before then                         -- what had come together by the end of the last one is kept for a day
+    set('minute', minute)
+    if before then
+      redis.call('RPUSH', HISTORY, string.format('%.0f %s %s %s %s %s %.0f %.0f %.0f %s', before, line[12] or 0, flow[16] or 0,
+        flow[17] or 0, flow[18] or 0, flow[19] or 0, in_use, waiting(), capacity, flow[20] or NO_WAITS))
+      redis.call('LTRIM', HISTORY, -MINUTES, -1)
+      redis.call('PEXPIRE', HISTORY, EXPIRY_MS)
+    end
+  end
   return finish(verdict, value, present, in_use, capacity, waiting(), math.floor(rate * 60000),
-    holding and math.max(hold_until - now, 1) or 0, step, poll_ms, shut, opens_at) .. ' ' .. (live[5] or '')
+    holding and math.max(hold_until - now, 1) or 0, step, poll_ms, shut, shut == EARLY and waiting_from or opens_at)
+    .. ' ' .. (draw ~= '' and draw or '-') .. ' ' .. (live[5] or '')
 end

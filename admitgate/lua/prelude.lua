@@ -1,6 +1,6 @@
 -- Stands before every verb: what time it is, whether state was lost, and how the call ends.
 --
--- KEYS    1 line  2 leases  3 ready  4 ready:seen  5 released  6 settings       (one hash tag, one cluster node)
+-- KEYS    1 line  2 leases  3 ready  4 ready:seen  5 released  6 settings  7 places  8 history   (one hash tag, one cluster node)
 --   line      hash; times in ms of event time, numbers below 2^53
 --               event                                         its name, for who finds the key
 --               born issued serving serving_before            ticket numbers
@@ -12,35 +12,49 @@
 --               visits                                        admissions that no 404 took back
 --               rate rate_at rate_from                        admissions per second, a mean of 60 s, since a line formed
 --               tokens tokens_at                              the bucket of admit_per_minute
+--               draw                                          'opens at:first:last:hole from:hole to:seed'; first is 0 until it is drawn
+--               joined admitted released expired absent waits totals since the line was born (see flow.lua); minute: the latest that
+--                                                             is in them
+--               ramp_at ramp_answers ramp_slow ramp_knee ramp_until     the application's health (see ramp.lua)
+--               reset_at                                      what was given out before that is void
 --   leases    zset sid -> deadline; the member '*' never expires: where it is missing, the key was lost
 --   ready     zset sid -> ticket number           seen  zset sid -> deadline of being counted as present
 --   released  zset sid -> deadline until which its token could still be shown
---   settings  hash of what an operator changed live; wins over ARGV. state: 'paused' or 'closed'; opens_at: ms, nobody goes in before
+--   settings  hash of what an operator changed live; wins over ARGV. capacity, lease_seconds, admit_per_minute, max_waiting, message;
+--               state: 'paused', 'closed', 'draining' (no newcomer gets a number) or 'queueing' (everybody gets one first);
+--               waiting_from, opens_at, closes_at: ms, 0 for never; shuffle: 1 or 0; seed: of the draw;
+--               extra: how many more may go in above the rate; ramp: a ceiling below the capacity
+--   places    zset sid -> 0 of all who have a lease or are ready, ordered by their first characters, where places are counted by client
+--   history   list of a minute each, newest last: 'minute joined admitted released expired absent in-use waiting capacity waits'
 -- ARGV    1 what this worker's monotonic clock expects now to be, ms of event time (0: no idea)
 --         this worker's marks (0: no memory): 2 latest event time  3 highest issued  4 serving  5, 6 gap from, to
 --         7 ms for which this worker couldn't ask, so that visitors couldn't show presence through it (0: a new worker; -1: it could)
 --         8 capacity  9 lease ms  10 grace ms  11 cold hold ms  12 admit per minute (0: any)  13 max waiting (-1: any)
---         14 sid ('' for an onlooker, who never creates an event)  15 the event's name as in URLs  16… the verb's own
+--         14 places per client (0: any)  15 '' or 'waiting from:opens at:closes at:seed' in ms, 0 for never, '' for no shuffle
+--         16 sid ('' for an onlooker, who never creates an event; its first 5 characters tell whose it is)
+--         17 the event's name as in URLs  18 the draw as this worker remembers it, or ''  19… the verb's own
 -- Returns one text, which a client reads faster than a list: 'verdict value now issued serving gap-from gap-to …'; whole numbers, times in ms.
 --         'verdict!ms' where Redis' clock was found to have stepped by so much, so that the event's was set against it
 -- Atomic, like every script; touches no key but KEYS; runs on Redis 6.2 to 8 and Valkey.
 
-local LINE, LEASES, READY, SEEN, RELEASED, SETTINGS = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local LINE, LEASES, READY, SEEN, RELEASED, SETTINGS, PLACES, HISTORY = unpack(KEYS)
 local SENTINEL = '*'
 local CLOCK_STEP_MS = 5000         -- a difference that no delay explains
 local LATE_MS = 500                -- no worker waits so long for an answer
 local CORRECTION_REST_MS = 60000   -- a wrong hint must not freeze time: after a correction a minute runs uncorrected
 local EXPIRY_MS, EXPIRY_REST_MS = 90000000, 3600000   -- 25 hours, pushed on at most once an hour
+local SETTINGS_EXPIRY_MS = 2592000000                 -- 30 days: what is set up on Monday is there on the Saturday of the sale
 
 local expected_ms = tonumber(ARGV[1])
 local mark_last, mark_issued, mark_serving = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
-local grace_ms, sid = tonumber(ARGV[10]), ARGV[14]
+local grace_ms, sid = tonumber(ARGV[10]), ARGV[16]
+local is_account = #sid > 16       -- its sid comes again, however often the slot is given back
 
 local clock = redis.call('TIME')
 local line = redis.call('HMGET', LINE, 'last', 'offset', 'born', 'issued', 'serving', 'kept', 'corrected',
-  'gap_from', 'gap_to', 'stood')
+  'gap_from', 'gap_to', 'stood', 'reset_at', 'joined')
 local live = redis.call('HMGET', SETTINGS, 'capacity', 'lease_seconds', 'admit_per_minute', 'max_waiting', 'message',
-  'state', 'opens_at')
+  'state', 'waiting_from', 'opens_at', 'closes_at', 'shuffle', 'seed', 'extra', 'ramp')
 local held = redis.call('ZMSCORE', LEASES, sid, SENTINEL)
 local last, offset, born = tonumber(line[1]) or 0, tonumber(line[2]) or 0, tonumber(line[3])
 local issued, serving, kept = tonumber(line[4]) or 0, tonumber(line[5]) or 0, tonumber(line[6]) or 0
@@ -105,7 +119,7 @@ if not born then
   born = is_known and 1 or now * 1000 + clock[2] % 1000   -- what goes on by the marks has nothing before it
   issued, serving = born, born
   set('born', born)
-  redis.call('HSET', LINE, 'event', ARGV[15])
+  redis.call('HSET', LINE, 'event', ARGV[17])
   if is_known or held[2] then redis.call('HSET', LINE, 'visits', 1) end   -- not one to be forgotten
 end
 if mark_issued > issued then issued = mark_issued end
@@ -138,7 +152,7 @@ local function finish(verdict, value, ...)
   end
   redis.call('HSET', LINE, unpack(changed))
   if now - kept > EXPIRY_REST_MS or not held[2] then
-    for _, key in ipairs(KEYS) do redis.call('PEXPIRE', key, EXPIRY_MS) end
+    for _, key in ipairs(KEYS) do redis.call('PEXPIRE', key, key == SETTINGS and SETTINGS_EXPIRY_MS or EXPIRY_MS) end
   end
   return verdict .. stepped .. string.format(string.rep(' %.0f', 6 + select('#', ...)), value, now, issued, serving, gap_from, gap_to, ...)
 end

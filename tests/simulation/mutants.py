@@ -294,7 +294,7 @@ MUTANTS = (
     Mutant(
         "expiry",
         "prelude",
-        "    for _, key in ipairs(KEYS) do redis.call('PEXPIRE', key, EXPIRY_MS) end\n",
+        "    for _, key in ipairs(KEYS) do redis.call('PEXPIRE', key, key == SETTINGS and SETTINGS_EXPIRY_MS or EXPIRY_MS) end\n",
         "",
         scene="test_counter.test_every_key_has_an_expiry_at_all_times",
     ),
@@ -406,8 +406,8 @@ MUTANTS = (
     Mutant(
         "pace",
         "flow",
-        "  return (holding or shut > 0) and 0 or math.min(capacity - in_use, math.floor(tokens))",
-        "  return (holding or shut > 0) and 0 or capacity - in_use",
+        "extra + (shut == 0 and math.floor(math.max(tokens, 0)) or 0))",
+        "1000)",
         scene="test_counter.test_a_ramp_admits_no_faster_than_it_says",
     ),
     Mutant(
@@ -419,13 +419,13 @@ MUTANTS = (
     ),
     Mutant(
         "pace: spent",
-        "flow",
+        "admit",
         "    set('tokens', tokens - 1)\n",
         "    set('tokens', tokens)\n",
         scene="test_counter.test_a_ramp_admits_no_faster_than_it_says",
     ),
     Mutant("hold lasts", "flow", "holding = holding or now < hold_until", "holding = holding", mode="wipe"),
-    Mutant("hold", "flow", "  return (holding or shut > 0) and 0", "  return shut > 0 and 0", mode="wipe"),
+    Mutant("hold", "flow", "  if holding or not is_moving then return 0 end", "  if not is_moving then return 0 end", mode="wipe"),
     Mutant(
         "grace",
         "flow",
@@ -444,8 +444,8 @@ MUTANTS = (
     Mutant(
         "capacity",
         "flow",
-        "math.min(capacity - in_use, math.floor(tokens))",
-        "math.min(capacity - in_use + 1, math.floor(tokens))",
+        "math.min(capacity - in_use, extra",
+        "math.min(capacity - in_use + 1, extra",
         mode="none",
     ),
     Mutant(
@@ -480,15 +480,15 @@ MUTANTS = (
     Mutant(
         "advance in a hold",
         "flow",
-        "  if holding or shut > 0 or serving >= issued or",
-        "  if shut > 0 or serving >= issued or",
+        "  if holding or not is_moving or serving >= issued or",
+        "  if not is_moving or serving >= issued or",
         scene="test_counter.test_the_line_does_not_move_on_while_nobody_has_the_time_to_come",
     ),
     Mutant(
         "advance though all are called",
         "flow",
-        "  if holding or shut > 0 or serving >= issued or",
-        "  if holding or shut > 0 or",
+        "  if holding or not is_moving or serving >= issued or",
+        "  if holding or not is_moving or",
         mode="none",
     ),
     Mutant(
@@ -551,22 +551,22 @@ MUTANTS = (
     ),
     Mutant(
         "called back",
-        "flow",
+        "check_in",
         "  serving, serving_before = number, math.min(serving_before, number)\n  set('serving_before', serving_before)\n  set('crowded', 1)\n",
         "",
         scene="test_counter.test_whom_the_ready_cannot_hold_is_called_back",
     ),
     Mutant(
         "called back: crowded told",
-        "flow",
+        "check_in",
         "  set('crowded', 1)\n",
         "",
         scene="test_counter.test_fewer_are_invited_again_behind_an_abandoned_stretch",
     ),
-    Mutant("in use counts", "flow", "  redis.call('ZADD', LEASES, deadline, sid)\n", "", mode="none"),
+    Mutant("in use counts", "admit", "  redis.call('ZADD', LEASES, deadline, sid)\n", "", mode="none"),
     Mutant(
         "visits counted",
-        "flow",
+        "admit",
         "  set('visits', visits + 1)\n",
         "",
         scene="test_counter.test_a_404_in_a_quiet_hour_is_no_loss_to_the_workers_who_know_the_event",
@@ -593,7 +593,7 @@ MUTANTS = (
         " and room() > 0",
         scene="test_counter.test_a_newcomer_does_not_pass_those_who_are_invited_and_may_be_on_their_way",
     ),
-    Mutant("join: room", "join", " and room() > 0 then", " then", mode="none"),
+    Mutant("join: room", "join", " and room() > 0 and", " and", mode="none"),
     Mutant(
         "join: full",
         "join",
@@ -640,8 +640,8 @@ MUTANTS = (
     Mutant(
         "check-in: released",
         "check_in",
-        "if (tonumber(redis.call('ZSCORE', RELEASED, sid)) or 0) > now then return conclude('GONE', 0) end\n",
-        "",
+        "local shown_until = tonumber(redis.call('ZSCORE', RELEASED, sid)) or 0\n",
+        "local shown_until = 0\n",
         scene="test_counter.test_a_released_lease_cannot_be_shown_again",
     ),
     Mutant(
@@ -654,14 +654,14 @@ MUTANTS = (
     Mutant(
         "check-in: ticket life",
         "check_in",
-        "if number < born and now > joined + TICKET_LIFE_MS then return conclude('GONE', 0) end\n",
+        "if number < born and now > given_at + TICKET_LIFE_MS then return conclude('GONE', 0) end\n",
         "",
         scene="test_counter.test_somebody_who_kept_a_ticket_of_a_line_that_ended_by_itself_starts_anew",
     ),
     Mutant(
         "check-in: ticket life too short",
         "check_in",
-        "if number < born and now > joined + TICKET_LIFE_MS then",
+        "if number < born and now > given_at + TICKET_LIFE_MS then",
         "if number < born then",
         mode="fleet and wipe, with a cold hold",
     ),
@@ -724,7 +724,8 @@ MUTANTS = (
     Mutant(
         "check-in: the highest yields",
         "check_in",
-        "    redis.call('ZREM', READY, last_two[1])\n    redis.call('ZREM', SEEN, last_two[1])\n    present = present - 1\n",
+        "    redis.call('ZREM', READY, last_two[1])\n    redis.call('ZREM', SEEN, last_two[1])\n"
+        "    if places_most > 0 then redis.call('ZREM', PLACES, last_two[1]) end\n    present = present - 1\n",
         "",
         scene="test_counter.test_the_ready_are_bounded_and_the_highest_number_yields_its_place",
     ),
@@ -909,21 +910,21 @@ MUTANTS = (
     Mutant(
         "renew: adoption starts a hold",
         "renew",
-        "  if now >= covered_until and tonumber(ARGV[18]) ~= 1 then start_hold(lease_ms) end\n",
+        "  if now >= covered_until and kind ~= UNASKED then start_hold(lease_ms) end\n",
         "",
         scene="test_loss.test_an_unknown_lease_that_is_still_valid_is_adopted_and_starts_one_hold",
     ),
     Mutant(
         "renew: each adoption starts one",
         "renew",
-        "  if now >= covered_until and tonumber(ARGV[18]) ~= 1 then",
-        "  if tonumber(ARGV[18]) ~= 1 then",
+        "  if now >= covered_until and kind ~= UNASKED then",
+        "  if kind ~= UNASKED then",
         scene="test_loss.test_an_unknown_lease_that_is_still_valid_is_adopted_and_starts_one_hold",
     ),
     Mutant(
         "renew: unasked start one",
         "renew",
-        "  if now >= covered_until and tonumber(ARGV[18]) ~= 1 then",
+        "  if now >= covered_until and kind ~= UNASKED then",
         "  if now >= covered_until then",
         scene="test_loss.test_what_a_worker_let_in_without_asking_is_adopted_without_a_hold",
     ),

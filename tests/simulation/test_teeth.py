@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import pytest
 import redis
-from mutants import FORGETFUL, MUTANTS
+from mutants import FORGETFUL
+from mutants import MUTANTS as OF_THE_LINE
+from mutants_operated import OPERATED
 from play import Theatre
 from teeth import Forgetful, Mutant, passes
 
 from admitgate import counter
+
+MUTANTS = (*OF_THE_LINE, *OPERATED)
 
 
 @pytest.mark.parametrize("mutant", [pytest.param(mutant, id=mutant.rule) for mutant in MUTANTS])

@@ -1,0 +1,96 @@
+"""A newcomer at the end of a line that the worker has just seen: a brief answer, where it can be the same."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from typing import Any
+
+import pytest
+import redis
+import virtual
+from virtual import Clock, Hire, grace
+
+clock, hire = virtual.clock, virtual.hire
+
+
+def test_where_people_wait_a_brief_answer_is_the_next_number(hire: Hire, redis_client: redis.Redis) -> None:
+    """Nothing else is told, and everything counts as ever."""
+    worker = hire(capacity=0)
+    first = [worker.join().value for _ in range(2)][-1]  # the line's first number is called at once
+    reply = worker.join(is_brief=True)
+    assert (reply.verdict, reply.value, reply.snapshot) == ("TICKET", first + 1, None)
+    assert worker.memory.marks.issued == first + 1
+    assert worker.join().value == first + 2
+    assert redis_client.hget(worker.keys["line"], "joined") == b"4"
+
+
+def test_where_nobody_waits_any_more_the_answer_is_a_whole_one(hire: Hire) -> None:
+    """There may be a slot."""
+    worker = hire(capacity=1)
+    assert worker.join(is_brief=True).verdict == "ADMIT"
+    reply = worker.join(is_brief=True)
+    assert (reply.verdict, reply.snapshot is None) == ("TICKET", False)
+
+
+def test_a_call_that_is_repeated_finds_its_lease(hire: Hire) -> None:
+    """Its answer was lost, and a line has formed meanwhile."""
+    worker = hire(capacity=1)
+    worker.join("visitor")
+    for _ in range(2):
+        worker.join()
+    assert worker.join("visitor", is_brief=True).verdict == "ADMIT"
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "verdict"),
+    [
+        ("state", "closed", "CLOSED"),
+        ("state", "draining", "FULL"),
+        ("max_waiting", "1", "FULL"),
+        ("closes_at", "1", "CLOSED"),
+        ("waiting_from", "4000000000000", "EARLY"),
+    ],
+)
+def test_what_an_operator_set_is_obeyed(
+    setting: str, value: str, verdict: str, hire: Hire, redis_client: redis.Redis
+) -> None:
+    """However brief the answer was to be."""
+    worker = hire(capacity=0)
+    worker.join()
+    worker.join()
+    redis_client.hset(worker.keys["settings"], setting, value)
+    assert worker.join(is_brief=True).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("options", "verdict"),
+    [({"max_waiting": 2}, "FULL"), ({"closes_at": datetime.fromtimestamp(1, timezone.utc)}, "CLOSED")],
+    ids=["a line that is full", "a time that is over"],
+)
+def test_what_the_rule_says_is_obeyed(options: dict[str, Any], verdict: str, hire: Hire) -> None:
+    """And what a schedule does."""
+    for _ in range(3):
+        hire(capacity=0).join()
+    assert hire(capacity=0, **options).join(is_brief=True).verdict == verdict
+
+
+def test_after_a_silence_the_answer_is_a_whole_one(hire: Hire, clock: Clock) -> None:
+    """The called start their grace again; whoever asks next won't see that there was a silence."""
+    worker = hire(capacity=0)
+    for _ in range(3):
+        worker.join()
+    worker.memory.doubt(clock.monotonic())
+    clock.advance(grace)
+    worker.memory.doubt(clock.monotonic())
+    assert worker.join(is_brief=True).snapshot is not None
+
+
+def test_after_a_loss_the_answer_is_a_whole_one(hire: Hire, redis_client: redis.Redis) -> None:
+    """There is a hold, of which everybody should hear."""
+    worker = hire(capacity=0)
+    for _ in range(3):
+        worker.join()
+    redis_client.delete(worker.keys["leases"])
+    reply = worker.join(is_brief=True)
+    assert reply.snapshot
+    assert reply.snapshot.hold_left_ms > 0

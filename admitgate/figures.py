@@ -8,6 +8,7 @@ from functools import lru_cache
 from itertools import product
 
 from .decision import Place
+from .draw import place_in_draw, seed_hash
 from .languages import Language
 from .words import COUNTED, PHRASES, STATES
 
@@ -78,6 +79,29 @@ def _waited(language: Language, minutes: int) -> str:
     if minutes < 120:
         return _counted(language, "waited_minutes", minutes)
     return _counted(language, "waited_hours", minutes // 60)
+
+
+def drawn(language: Language, place: Place) -> str:
+    """Which place of how many was drawn for them."""
+    ordinal = place.draw.ordinal_of(place.number) if place.draw and place.number else 0
+    if not place.draw or not ordinal:
+        return ""
+    people = place.draw.people
+    n = language.number(place_in_draw(place.seed, people, ordinal))
+    return _fill(language.gettext(PHRASES["drawn"]), n=n, people=language.number(people))
+
+
+def draw_check(place: Place) -> str:
+    """What somebody needs who wants to reckon that place themselves."""
+    if not place.draw or not place.number:
+        return f"SHA-256: {seed_hash(place.seed)}"
+    given = {
+        "seed": place.seed,
+        "count": place.draw.people,
+        "ordinal": place.draw.ordinal_of(place.number),
+        "hash": seed_hash(place.seed),
+    }
+    return " ".join(["admitgate verify", *(f"--{name} {value}" for name, value in given.items())])
 
 
 def problem(language: Language, place: Place, retry_after: int) -> str:

@@ -27,6 +27,7 @@ from werkzeug.http import parse_accept_header
 from . import figures, languages, policy, template, words
 from .brand import Brand
 from .decision import Place, PollPolicy
+from .draw import Draw, published
 from .errors import ConfigError
 from .languages import Language
 from .rules import event_slug
@@ -34,7 +35,9 @@ from .visit import Answer, Visit
 
 _default_poll = PollPolicy()
 _default_brand = Brand()
-_states = ("waiting", "ready", "hold", "paused", "opens", "closed", "full", "outage", "prefetch")
+_states = (
+    "waiting", "ready", "shared", "hold", "paused", "opens", "early", "closed", "full", "outage", "prefetch",
+)  # fmt: skip
 _figures = (
     "position",
     "ahead",
@@ -42,6 +45,8 @@ _figures = (
     "waited",
     "updated",
     "opens",
+    "drawn",
+    "draw_check",
     "reference",
     "refresh",
     "target",
@@ -66,6 +71,8 @@ class _Fixed(NamedTuple):
     has_position: bool
     has_waited: bool
     has_opens: bool
+    has_draw: bool
+    is_drawn: bool
 
 
 class Page:
@@ -88,6 +95,7 @@ class Page:
         brand: Brand = _default_brand,
         ask_first: bool = False,
         enter_seconds: float = 5,
+        demands_proof: bool = False,
     ) -> None:
         self._status_code = status_code
         self._mount = "/" + mount.strip("/") + "/"
@@ -95,6 +103,7 @@ class Page:
         self._poll = asdict(poll)
         self._brand = brand
         self._ask_first, self._enter_seconds = ask_first, enter_seconds
+        self._demands_proof = demands_proof
         self._mark = secrets.token_hex(16)
         self._text = lru_cache(maxsize=256)(self._render)
         try:
@@ -147,7 +156,7 @@ class Page:
         return Answer(status, tuple(headers), body)
 
     def _html(self, language: Language, visit: Visit, place: Place, refresh: int, enter: str | None) -> bytes:
-        now_ms = figures.now_ms()
+        now_ms, drawn = figures.now_ms(), figures.drawn(language, place)
         fixed = _Fixed(
             language,
             place.event,
@@ -158,7 +167,9 @@ class Page:
             place.number is not None,
             place.position is not None,
             place.waited_seconds is not None,
-            place.state == "opens" and place.opens_at > 0,
+            place.state in ("opens", "early") and place.opens_at > 0,
+            place.seed != "" and not (place.draw and not drawn),
+            drawn != "",
         )
         return _filled(
             self._text(fixed),
@@ -169,6 +180,8 @@ class Page:
                 b"waited": _escaped(figures.waited(language, place.waited_seconds)),
                 b"updated": figures.moment(now_ms // 60_000),
                 b"opens": figures.moment(place.opens_at // 60_000) if fixed.has_opens else b"",
+                b"drawn": _escaped(drawn),
+                b"draw_check": _escaped(figures.draw_check(place)) if fixed.has_draw else b"",
                 b"reference": figures.reference(place.number).encode() if place.number else b"",
                 b"refresh": b"%d" % max(_seldom if place.state == "closed" else 2, refresh),
                 b"target": _escaped(_own_url(visit)) if place.was_post else b"",
@@ -199,6 +212,7 @@ class Page:
             "updated_text": _around(said["updated"], "time"),
             "reference_text": _around(said["reference"], "code"),
             "data": self._data(fixed),
+            "demands_proof": self._demands_proof,
             "script": self._script,
         }
 
@@ -219,6 +233,9 @@ class Page:
             text = words.in_language(fixed.language)["waiting_asked"]
             waiting = {**said["states"]["waiting"], "text": text}
             said = {**said, "states": {**said["states"], "waiting": waiting}}
+        if not self._ask_first:
+            states = {state: text for state, text in said["states"].items() if state != "called"}
+            said = {**said, "states": states}
         facts = {
             "event": fixed.event,
             "message": fixed.message,
@@ -227,6 +244,7 @@ class Page:
             "urls": self._urls(fixed.root, fixed.event),
             "ask_first": self._ask_first,
             "enter_seconds": self._enter_seconds,
+            **({"demands_proof": True} if self._demands_proof else {}),
         }
         known = htmlsafe_json_dumps({"facts": facts, "words": said}, dumps=_readable_dump)
         known = known.replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
@@ -236,13 +254,12 @@ class Page:
         return f"{self._mark}-{name}-"
 
     def _sample(self, state: str) -> bytes:
-        text = self._render(
-            _Fixed(languages.ENGLISH, "event", "", state, "message", True, True, True, True, True)
-        )
+        text = self._render(_Fixed(languages.ENGLISH, "event", "", state, "message", *[True] * 7))
         return _filled(text, {name.encode(): b"" for name in _figures})
 
     def _load(self, of_site: str | template.Render | None) -> None:
-        self._style, self._script = template.style(self._brand.style), template.script()
+        self._style = template.style(self._brand.style)
+        self._script = template.script(demands_proof=self._demands_proof)
         self._logo = self._brand.logo_url
         self._waiting, self._left = template.renderer(of_site), template.good_bye()
 
@@ -275,7 +292,10 @@ class Page:
                 "check_in_url": urls["check_in"],
                 "leave_url": urls["leave"],
                 "retry_after": retry_after,
+                **({"demands_proof": True} if self._demands_proof else {}),
                 **({"opens_at": place.opens_at} if place.opens_at else {}),
+                **({"draw": published(place.draw, place.seed)} if place.seed else {}),
+                **({"drawn_number": place.counting} if place.draw and place.number else {}),
                 **({"enter_url": enter} if enter else {}),
             }
         ).encode()
@@ -320,8 +340,14 @@ def _place_json(place: Place, enter: str | None, now_ms: int) -> bytes:
         f'"issued":{place.issued},"poll_seconds":{_sane_seconds(place.poll_seconds)},'
         f'"opens_at":{place.opens_at},"now":{now_ms}'
     )
+    draw = f',"draw":{_draw_json(place.draw, place.seed)}' if place.seed else ""
     address = f',"enter":{_dump(enter)}'.replace("<", "\\u003c") if enter else ""
-    return f"{known}{address}}}".encode()
+    return f"{known}{draw}{address}}}".encode()
+
+
+@lru_cache(maxsize=256)
+def _draw_json(draw: Draw | None, seed: str) -> str:
+    return _dump(published(draw, seed)).replace("<", "\\u003c")
 
 
 def _or_null(figure: int | None) -> int | str:

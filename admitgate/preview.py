@@ -18,6 +18,7 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 from .brand import Brand
 from .config import Config, config_from_environment
 from .decision import Place
+from .draw import Draw, drawn_number, published
 from .figures import now_ms
 from .languages import LANGUAGES
 from .page import Page
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 _event, _number, _ahead = "Summer Gala 2027", 1_700_000_000_000_000, 1_234
-_dark = "@media (prefers-color-scheme: dark)"
+_dark = "@media (prefers-color-scheme:dark)"
 _offline = b"<script>Object.defineProperty(navigator, 'onLine', { value: false })</script></head>"
 
 
@@ -45,6 +46,7 @@ class Scene:
 _called = {"serving": _number + _ahead, "poll_seconds": 1}
 _no_number = {"number": None, "position": None, "wait_seconds": None, "waited_seconds": None}
 _noon = (now_ms() // 86_400_000 + 1) * 86_400_000 + 43_200_000
+_seed, _draw = "5eed0fada7ab1e0ff1ce5eed0fada7ab", Draw(_number, _number + 5000)
 
 SCENES = {
     "waiting": Scene(),
@@ -57,6 +59,17 @@ SCENES = {
     "paused": Scene({"state": "paused", "wait_seconds": None}, {"state": "paused"}),
     "opens": Scene(
         {"state": "opens", "opens_at": _noon, "wait_seconds": None}, {"state": "opens", "opens_at": _noon}
+    ),
+    "early": Scene(
+        {"state": "early", "opens_at": _noon, **_no_number}, {"state": "early", "opens_at": _noon}
+    ),
+    "lottery": Scene(
+        {"state": "opens", "opens_at": _noon, "seed": _seed, "position": None, "wait_seconds": None},
+        {"state": "opens", "opens_at": _noon, "draw": published(None, _seed)},
+    ),
+    "drawn": Scene({"seed": _seed, "draw": _draw}, {"draw": published(_draw, _seed)}),
+    "shared": Scene(
+        {"state": "shared", "position": None, "wait_seconds": None, **_called}, check_in={"state": "shared"}
     ),
     "full": Scene({"state": "full", **_no_number}, {"state": "full"}),
     "closed": Scene({"state": "closed", "message": "Sold out. Thank you all."}, {"state": "closed"}),
@@ -92,6 +105,7 @@ class Preview:
             mount=f"/{name}/_/",
             ask_first=SCENES[name].ask_first,
             enter_seconds=30,
+            demands_proof=self._config is not None and self._config.challenge is not None,
             brand=self._config.brand if self._config else Brand(),
             template=self._config.template if self._config else None,
         )
@@ -141,7 +155,10 @@ def place_of(name: str) -> Place:
         "issued": _number + 5000,
         "poll_seconds": 5,
     }
-    return Place(_event, **{**known, **SCENES[name].place})
+    known.update(SCENES[name].place)
+    if "draw" in known:
+        known["position"] = drawn_number(known["draw"], _seed, known["number"]) - _number
+    return Place(_event, **known)
 
 
 def _status() -> dict[str, Any]:

@@ -14,8 +14,11 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from .smaller import smaller_script, smaller_style
+
 TEMPLATES = Path(__file__).with_name("templates")
-_scripts = ("line.js", "waiting.js", "face.js")
+_scripts = ("sha256.js", "draw.js", "line.js", "waiting.js", "face.js")
+_proof = "proof.js"
 
 Render = Callable[[Mapping[str, Any]], str]
 
@@ -56,16 +59,15 @@ def _environment(*folders: Path) -> Environment:
 
 def style(of_brand: str) -> Markup:
     """The page's style sheet, with the brand's colours after its own."""
-    return Markup(_without_comments("waiting.css") + "\n" + of_brand)
+    return Markup(smaller_style(_text("waiting.css") + "\n" + of_brand))
 
 
-def script() -> Markup:
-    """The page's script: three files in one function, so that nothing of it can be seen from outside."""
-    parts = "\n".join(map(_without_comments, _scripts))
-    return Markup(f'(function(){{"use strict";\n{parts}\ninBrowser();\n}})();')
+def script(*, demands_proof: bool = False) -> Markup:
+    """The page's script: its files in one function, so that nothing of it can be seen from outside."""
+    names = (*_scripts, _proof) if demands_proof else _scripts
+    parts = smaller_script("\n".join([*map(_text, names), "inBrowser();"]))
+    return Markup(f'(function(){{"use strict";\n{parts}}})();')
 
 
-def _without_comments(name: str) -> str:
-    """What every visitor pays for. Also without indentation, which no string of ours contains."""
-    lines = map(str.strip, (TEMPLATES / "admitgate" / name).read_text("utf-8").splitlines())
-    return "\n".join(line for line in lines if line and not line.startswith(("//", "/*")))
+def _text(name: str) -> str:
+    return (TEMPLATES / "admitgate" / name).read_text("utf-8")

@@ -51,6 +51,17 @@ STATES = {
         _("Nobody is let in at the moment. Places are kept, and this page goes on by itself."),
     ),
     "opens": (_("Not open yet"), _("Nobody is let in before it opens. This page goes on by itself.")),
+    "early": (
+        _("The waiting room isn’t open yet"),
+        _("Nobody can join the line before it opens. This page joins by itself within a minute after that."),
+    ),
+    "shared": (
+        _("Your place is kept"),
+        _(
+            "Others from your connection or account have their turn now. "
+            "You go in once one of them is through."
+        ),
+    ),
     "closed": (_("The line is closed"), _("Nobody else is let in.")),
     "full": (
         _("The line is full"),
@@ -95,6 +106,15 @@ PHRASES = {
     "wait_days": _("more than a day"),
     "wait_slower": _("The line moves more slowly than before, so this takes longer."),
     "opens_label": _("Opens"),
+    "draw": _(
+        "Everybody who is in line by then is put into a random order. Coming earlier makes no difference."
+    ),
+    "drawn": _("Your place was drawn: {n} of {people}"),
+    "draw_check": _("Check the draw"),
+    "draw_how": _(
+        "The order follows from a secret seed. Its hash is shown before the draw and the seed after it, "
+        "so anybody can reckon every place."
+    ),
     "waited_soon": _("Just joined"),
     "updated": _("Last updated {time}"),
     "reference": _("Reference {code}"),
@@ -111,6 +131,13 @@ PHRASES = {
     "without_script": _(
         "Cookies must be allowed for this site: your place in line is kept in one. "
         "This page reloads by itself."
+    ),
+    "proving": _(
+        "Your browser is doing a short calculation that is asked of everybody. You don’t have to do anything."
+    ),
+    "proof_without_script": _(
+        "To go in, your browser has to do a short calculation, for which JavaScript must be allowed. "
+        "If it can’t be, ask the organisers for a link that takes you in."
     ),
     "enter": _("Enter now"),
     "more_time": _("I need more time"),
@@ -146,11 +173,13 @@ COUNTED = {
 }
 
 # What the page's script never says: the less of it there is in the page, the better.
-_server_only_states = {"prefetch", "full"}
+_server_only_states = {"prefetch", "full", "early"}
 _server_only = {
     "position", "wait_label", "opens_label", "keep_open", "was_post", "without_script", "leave",
     "leave_question", "leave_confirm", "home", "contact", "problem", "problem_was_post", "message",
     "progress", "enter", "more_time", "alert", "updated", "reference", "waiting_asked",
+    "draw", "drawn", "draw_check", "draw_how",
+    "proving", "proof_without_script",
 }  # fmt: skip
 
 

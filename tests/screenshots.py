@@ -1,7 +1,7 @@
 """Photographs the waiting page in every state: ``python tests/screenshots.py [DIRECTORY]``.
 
 Desktop, phone and dark; the folder (by default ``build/screenshots``) is not committed. ``docs --best`` makes
-the four of the README.
+the four of the README, ``docs --console`` its fifth: the console of a sale that has a made-up hour behind it.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 from threading import Thread
 
 from chromium import CHROMIUM_FLAGS
+from made_up_sale import open_sale
 from playwright.sync_api import Browser, Page, sync_playwright
 from werkzeug.serving import WSGIRequestHandler, make_server
 
@@ -50,7 +51,9 @@ class Quiet(WSGIRequestHandler):
 def open_scene(page: Page, address: str, name: str, query: str = "") -> None:
     """The scene as it is once the page has asked. The page's clock must be installed: it is hurried."""
     page.goto(f"{address}/{name}/{query}")
-    state = {"message": "waiting", "posted": "waiting"}.get(name, name)
+    state = {"message": "waiting", "posted": "waiting", "drawn": "waiting", "lottery": "opens"}.get(
+        name, name
+    )
     is_there = f"document.querySelector('main[data-state={state}]') !== null"
     for _ in range(100):
         if page.evaluate(is_there):
@@ -85,15 +88,26 @@ def photograph_best(browser: Browser, address: str, folder: Path) -> int:
     return len(BEST)
 
 
+def photograph_console(browser: Browser, folder: Path) -> int:
+    """The console of an event, in a window of a usual size."""
+    with open_sale() as address, browser.new_context(viewport={"width": 1280, "height": 960}) as context:
+        page = context.new_page()
+        page.goto(address)
+        page.screenshot(path=folder / "console.png")
+    return 1
+
+
 def main() -> None:
-    arguments = [argument for argument in sys.argv[1:] if argument != "--best"]
+    arguments = [argument for argument in sys.argv[1:] if not argument.startswith("--")]
     folder = Path(arguments[0] if arguments else "build/screenshots")
     folder.mkdir(parents=True, exist_ok=True)
     take = photograph_best if "--best" in sys.argv else photograph
     path = shutil.which("chromium") or shutil.which("google-chrome")
     with preview() as address, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=CHROMIUM_FLAGS)
-        print(f"{take(browser, address, folder)} pictures in {folder}")
+        is_console = "--console" in sys.argv
+        count = photograph_console(browser, folder) if is_console else take(browser, address, folder)
+        print(f"{count} pictures in {folder}")
         browser.close()
 
 

@@ -56,10 +56,31 @@ async function untilCalled(url, place) {
   }
 }
 
+const bytesOf = (hex) => Uint8Array.from(hex.match(/../g), (byte) => parseInt(byte, 16));
+const hexOf = (bytes) => Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+
+// The proof of work that some shops ask for: the number whose hash begins as is said.
+async function solved(challenge) {
+  const { salt, nonce, keyPrefix, keyLength } = challenge.parameters;
+  const block = new Uint8Array([...bytesOf(salt + nonce), 0, 0, 0, 0]);
+  for (let counter = 0; ; counter += 1) {
+    new DataView(block.buffer).setUint32(32, counter);
+    const key = hexOf(new Uint8Array(await crypto.subtle.digest("SHA-256", block)));
+    if (!key.startsWith(keyPrefix)) continue;
+    const solution = { counter, derivedKey: key.slice(0, 2 * keyLength) };
+    return btoa(JSON.stringify({ challenge, solution }));
+  }
+}
+
 // Says "I am here" until there is room, or until it turns out that it is not our turn after all.
 async function checkIn(url, place) {
+  const headers = {};
   for (;;) {
-    const answer = await json(new URL(place.check_in_url, url), { method: "POST" });
+    const answer = await json(new URL(place.check_in_url, url), { method: "POST", headers });
+    if (answer?.state === "challenge") {
+      headers["Admitgate-Proof"] = await solved(answer.challenge);
+      answer.poll = 0;
+    }
     if (["admitted", "gone", "no-ticket", "closed"].includes(answer?.state)) return answer.state;
     await pause(answer?.poll ?? place.retry_after);
     if (answer?.state === "waiting") return "waiting";

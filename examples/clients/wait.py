@@ -7,10 +7,12 @@ told, and never at the same moment as everybody else.
 
 from __future__ import annotations
 
+import base64
 import json
 import random
 import sys
 import time
+from hashlib import sha256
 from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import urljoin
@@ -29,6 +31,7 @@ class Visitor:
 
     def __init__(self) -> None:
         self._with_cookies, self._without = build_opener(HTTPCookieProcessor()), build_opener()
+        self._proof: dict[str, str] = {}
 
     def enter(self, url: str) -> bytes:
         """What is behind the gate, once we are let in. Raises Closed when the sale is over."""
@@ -69,8 +72,11 @@ class Visitor:
     def _check_in(self, url: str, place: dict[str, Any]) -> str:
         """Says "I am here" until there is room, or until it turns out that it is not our turn after all."""
         while True:
-            request = Request(urljoin(url, place["check_in_url"]), method="POST")
+            request = Request(urljoin(url, place["check_in_url"]), method="POST", headers=self._proof)
             answer = self._json(request) or {}
+            if answer.get("state") == "challenge":
+                self._proof = {"Admitgate-Proof": solved(answer["challenge"])}
+                answer = {"poll": 0}
             if answer.get("state") in ("admitted", "gone", "no-ticket", "closed"):
                 return str(answer["state"])
             _pause(answer.get("poll", place["retry_after"]))
@@ -95,6 +101,17 @@ class Visitor:
 
     def _tell(self, place: dict[str, Any]) -> None:
         print(f"{place['title']}: {place['position'] or 'no'} in line. {place['message']}", file=sys.stderr)
+
+
+def solved(challenge: dict[str, Any]) -> str:
+    """The proof of work that some shops ask for: the number whose hash begins as is said."""
+    asked, counter, key = challenge["parameters"], -1, ""
+    start = bytes.fromhex(asked["salt"] + asked["nonce"])
+    while not key.startswith(asked["keyPrefix"]):
+        counter += 1
+        key = sha256(start + counter.to_bytes(4, "big")).hexdigest()
+    solution = {"counter": counter, "derivedKey": key[: 2 * asked["keyLength"]]}
+    return base64.b64encode(json.dumps({"challenge": challenge, "solution": solution}).encode()).decode()
 
 
 def _until_next_poll(line: dict[str, Any], number: int) -> float:

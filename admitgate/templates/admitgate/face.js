@@ -36,6 +36,13 @@ function inBrowser() {
     each(name, (element) => {
       if (element.textContent !== text) element.textContent = text;
     });
+  const ownText = (name) => {
+    const [element] = document.querySelectorAll(`[data-admitgate="${name}"]`);
+    return element ? element.textContent : "";
+  };
+  // What only the server says, and the page says again after a while without an answer.
+  const ownWords = { heading: ownText("heading"), text: ownText("text") };
+  words.states[place.state] = words.states[place.state] || ownWords;
   const onClick = (name, act) => each(name, (button) => button.addEventListener("click", act));
 
   function showRow(name, text) {
@@ -92,14 +99,31 @@ function inBrowser() {
     setHidden("progress", view.progress === null);
     each("progress", (bar) => { bar.value = Math.round((view.progress || 0) * 100); });
     showRow("slower", view.isSlower && words.wait_slower);
-    setHidden("opens_row", view.state !== "opens" || !view.opensAt);
+    setHidden("opens_row", !view.opensAt);
     setText("opens", calendar.format(view.opensAt));
+    showDraw(view.draw);
     showRow("waited", waitedText());
     if (view.position === null) return;
     setText("position", positionText(view));
     setText("ahead", aheadText(view));
     setText("wait", waitText(view));
     if (view.notice === "") showRow("at", atText(view));
+  }
+
+  // With what it takes to reckon it again, as a command that does so.
+  function showDraw(draw) {
+    setHidden("draw_row", !draw);
+    if (!draw) return;
+    const { hash, seed, count, ordinal } = draw;
+    setHidden("draw_soon", !!seed);
+    setHidden("drawn", !seed);
+    setText("draw_check", seed
+      ? `admitgate verify --seed ${seed} --count ${count} --ordinal ${ordinal} --hash ${hash}` : "SHA-256: " + hash);
+    if (!seed) return;
+    each("drawn", (element) => {
+      element.textContent = fill(
+        element.dataset.text, { n: numbers.format(draw.place), people: numbers.format(count) });
+    });
   }
 
   function showEntrance(view) {
@@ -204,11 +228,12 @@ function inBrowser() {
   }
 
   // No `credentials` here: the browser's own rule sends cookies to this site and to no other.
-  async function ask(what) {
+  async function ask(what, proof) {
     const mine = (request = new AbortController());
     const deadline = setTimeout(() => mine.abort(), REQUEST_SECONDS * 1000);
     const method = what === "status" ? {} : { method: "POST", cache: "no-store" };
     const headers = { Accept: "application/json" };
+    if (proof) headers["Admitgate-Proof"] = proof;
     try {
       const response = await fetch(
         facts.urls[what], Object.assign({ headers: headers, signal: mine.signal }, method));
@@ -238,7 +263,7 @@ function inBrowser() {
   }
 
   const visitor = visitorInLine(facts, place, {
-    ask: ask,
+    ask: facts.demands_proof ? proving(ask, facts, place, (is) => setHidden("proof", !is)) : ask,
     abort: () => request && request.abort(),
     show: show,
     enter: enter,

@@ -19,13 +19,18 @@ const isGap = (gap) =>
   gap === null || gap === undefined ||
   (Array.isArray(gap) && gap.length === 2 && gap.every(isCount) && gap[0] <= gap[1]);
 
+const isHash = (text) => typeof text === "string" && text.length > 0;
+const isDraw = (draw) =>
+  !draw || (isHash(draw.hash) && (draw.seed === undefined || (isHash(draw.seed) && isCount(draw.first) &&
+    isWithin(0, 1e12, draw.last - draw.first) && !!draw.hole && isGap(draw.hole))));
+
 // Whole or not at all: half an answer from a broken cache must not move anybody.
 function isStatus(body, event) {
   return !!body && body.event === event &&
     typeof body.state === "string" && typeof body.message === "string" &&
     [body.serving, body.issued, body.ready, body.step, body.updated].every(isCount) &&
     body.serving <= body.issued && isWithin(0.1, 3600, body.grace) && isWithin(0, Infinity, body.admitted_per_minute) &&
-    isPoll(body.poll) && isGap(body.gap);
+    isPoll(body.poll) && isGap(body.gap) && isDraw(body.draw);
 }
 
 // The gap is crossed in one move: hardly anybody has a number in it.

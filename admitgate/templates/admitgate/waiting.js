@@ -4,10 +4,12 @@
 const LONGEST_PAUSE = 300;
 const HIDDEN_SECONDS = 60;
 const CLOSED_SECONDS = 60;
+const EARLY_SECONDS = 60;
+const STALE_SECONDS = 60;
 const MORE_SECONDS = 60;
 const SLOWER_SECONDS = 180;
 const SHORTEST_GRACE = 5;
-const STILL = ["hold", "paused", "opens", "closed"];
+const STILL = ["hold", "paused", "opens", "closed", "shared"];
 
 function visitorInLine(facts, place, world) {
   const number = place.number;
@@ -20,6 +22,8 @@ function visitorInLine(facts, place, world) {
     wait: place.wait_seconds, isSlower: false, progress: null, secondsLeft: null,
     message: facts.message || facts.standing || "", notice: "", opensAt: place.opens_at || 0,
   };
+  // Of one's numbers the one that counts: after a draw that which was drawn.
+  let counting = number;
   let said = place.wait_seconds && place.wait_seconds[0] / 0.7;
   let saidAt = world.now();
   let slowerUntil = 0;
@@ -31,6 +35,8 @@ function visitorInLine(facts, place, world) {
   let askedAt = world.now();
   let notBefore = 0;
   let turn = 0;
+  let movedAt = world.now();
+  let repeats = 0;
   let isAsking = false;
   let isOver = false;
   // Whoever loads the page when it is their turn has said that they are here.
@@ -57,7 +63,17 @@ function visitorInLine(facts, place, world) {
 
   function usualSeconds() {
     if (!hasStatus || number === null) return place.poll_seconds;
-    return pollSeconds(line, number, world.isHidden() ? HIDDEN_SECONDS : 0);
+    return pollSeconds(line, counting, world.isHidden() && !isUndrawn() ? HIDDEN_SECONDS : 0);
+  }
+
+  // Before a draw nobody has a place, and anybody may be the first after it.
+  const isUndrawn = () => !!line.draw && !line.draw.seed;
+
+  function takeDraw(draw) {
+    line.draw = draw;
+    const drawn = drawnBy(draw, number);
+    counting = drawn ? draw.first + drawn.place : number;
+    view.draw = drawn || isUndrawn() ? Object.assign({}, draw, drawn) : null;
   }
 
   function askIn(seconds) {
@@ -97,7 +113,7 @@ function visitorInLine(facts, place, world) {
   }
 
   // A number above `issued` was given out in a moment that Redis lost: it has to be told.
-  const isCalled = () => number <= line.serving;
+  const isCalled = () => counting <= line.serving;
   const mustCheckIn = () => (isCalled() && hasAnswered) || number > line.issued;
 
   function ask() {
@@ -165,28 +181,51 @@ function visitorInLine(facts, place, world) {
     return Object.assign(where, isStill ? { wait: null, isSlower: false } : waitFor(position));
   }
 
+  // An answer that stays the same for so long is a file that nobody writes any more. (A single one may be what a
+  // cache still had when a telephone woke up.)
+  function isStale(status) {
+    repeats = status.updated > line.updated ? 0 : repeats + 1;
+    if (repeats === 0) movedAt = world.now();
+    return repeats > 1 && world.now() - movedAt > STALE_SECONDS;
+  }
+
   function takeStatus(answer, isHeard) {
     const status = answer.body;
     if (!isStatus(status, facts.event)) return isHeard || failed(answer, {});
     const message = messageOf(status);
-    if (status.state === "outage") return isHeard || failed(answer, { state: "outage", message: message });
+    if (status.state === "outage" || isStale(status)) {
+      return isHeard || failed(answer, { state: "outage", message: message });
+    }
+    // Two caches may answer in turns, one with what was true a while ago.
+    if (status.updated >= line.updated) {
+      Object.assign(line, status);
+      takeDraw(status.draw);
+    }
     if (number === null) return withoutNumber(status, message);
     if (!isHeard) tell("status", answer);
-    // Two caches may answer in turns, one with what was true a while ago.
-    if (status.updated >= line.updated) Object.assign(line, status);
     hasStatus = true;
     if (mustCheckIn()) {
       succeeded({ message: message });
       return isHeard ? askOnTimeIn(jittered(line.poll.floor)) : ask();
     }
-    const isStill = STILL.includes(status.state);
-    const position = positionOf(line, number);
-    succeeded(Object.assign(whereAt(position, position > 1, isStill), {
-      state: isStill ? status.state : isCalled() ? "called" : "waiting",
+    const state = status.state === "early" ? "opens" : status.state;
+    const isStill = STILL.includes(state);
+    const position = positionOf(line, counting);
+    succeeded(Object.assign({}, isUndrawn() ? nowhere : whereAt(position, position > 1, isStill), {
+      state: isStill ? state : isCalled() ? "called" : "waiting",
       message: message, opensAt: status.opens_at || 0,
     }));
-    const leastSeconds = status.state === "closed" ? CLOSED_SECONDS : 0;
-    askOnTimeIn(jittered(Math.max(leastSeconds, usualSeconds())));
+    const leastSeconds = state === "closed" ? CLOSED_SECONDS : 0;
+    const seconds = jittered(Math.max(leastSeconds, usualSeconds()));
+    askOnTimeIn(isUndrawn() ? afterOpening(status, seconds, line.poll.ceiling) : seconds);
+  }
+
+  const nowhere = { position: null, progress: null, wait: null, isSlower: false };
+
+  // Who would ask again after the opening does so at any moment of `spread` seconds from then on.
+  function afterOpening(status, seconds, spread) {
+    const left = ((status.opens_at || Infinity) - status.updated) / 1000;
+    return seconds < left ? seconds : Math.max(0, left) + spread * world.random();
   }
 
   // Only now that the site answers may a page without a number be reloaded: a reload into a dead
@@ -194,7 +233,8 @@ function visitorInLine(facts, place, world) {
   function withoutNumber(status, message) {
     if (status.state !== place.state || status.state === "hold") return joinAgain();
     succeeded({ message: message, opensAt: status.opens_at || 0 });
-    askIn(jittered(Math.max(place.poll_seconds, line.poll.ceiling)));
+    const seconds = jittered(Math.max(place.poll_seconds, facts.poll.ceiling));
+    askIn(status.state === "early" ? afterOpening(status, seconds, EARLY_SECONDS) : seconds);
   }
 
   function takeCheckIn(answer, isHeard) {
@@ -217,6 +257,8 @@ function visitorInLine(facts, place, world) {
       case "hold":
       case "paused":
       case "opens":
+      case "early":
+      case "shared":
       case "closed":
         if (!isHeard) tell("check_in", answer);
         return takePlace(body);
@@ -230,14 +272,16 @@ function visitorInLine(facts, place, world) {
     // stays rare.
     if (body.state === "waiting") {
       const serving = isCount(body.serving) ? body.serving : line.serving;
-      line.serving = Math.min(serving, number - 1);
+      line.serving = Math.min(serving, counting - 1);
       line.issued = Math.max(line.issued, number);
     }
     const isReady = body.state === "ready" || body.state === "missed";
     const position = isCount(body.position) ? Math.max(1, body.position) : view.position;
-    const where = whereAt(position, !isReady && position > 1, STILL.includes(body.state));
-    succeeded(Object.assign(where, {
-      state: isReady && (isLate || view.state === "missed") ? "missed" : body.state,
+    const isNowhere = body.state === "shared" || isUndrawn() || position === null;
+    const where = isNowhere ? nowhere : whereAt(position, !isReady && position > 1, STILL.includes(body.state));
+    succeeded(Object.assign({}, where, {
+      state: isReady && (isLate || view.state === "missed") ? "missed"
+        : body.state === "early" ? "opens" : body.state,
       message: typeof body.message === "string" ? messageOf(body) : view.message,
       opensAt: body.opens_at || 0,
     }));
@@ -331,6 +375,7 @@ function visitorInLine(facts, place, world) {
 
   function start() {
     if (world.refusesCookies()) return end("cookies");
+    if (place.draw) takeDraw(place.draw);
     show(view.position === null ? {} : { progress: progressAt(view.position) });
     askIn(jittered(place.poll_seconds));
   }

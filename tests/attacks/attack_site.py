@@ -102,8 +102,12 @@ class Site:
         headers: Mapping[str, str | bytes] | None = None,
         body: bytes = b"",
         is_500_allowed: bool = False,
+        comes_again: bool = True,
     ) -> Reply:
-        """The answer, which has to be harmless. Raises Refused where there is none of ours."""
+        """The answer, which has to be harmless. Raises Refused where there is none of ours.
+
+        Whoever has too many requests inside is told to come again, and does.
+        """
         path = self.at() if path is None else path
         given: dict[str, str | bytes] = {"Host": "shop.example", **(headers or {})}
         if cookies:
@@ -112,7 +116,10 @@ class Site:
             given.setdefault("Content-Length", str(len(body)))
         head = [_bytes(method) + b" " + _bytes(path) + b" HTTP/1.1"]
         head += [_bytes(name) + b": " + _bytes(value) for name, value in given.items()]
-        reply = self.raw(b"\r\n".join([*head, b"Connection: close", b"", b""]) + body, method)
+        request = b"\r\n".join([*head, b"Connection: close", b"", b""]) + body
+        reply = self.raw(request, method)
+        while reply.status == 429 and comes_again:
+            reply = self.raw(request, method)
         assert is_500_allowed or reply.status != 500, reply.text[:500]
         return harmless(reply)
 
@@ -148,6 +155,10 @@ class Site:
         reply = self.send(self.at(area=area), headers=JSON)
         assert reply.is_waiting, (reply.status, reply.text[:200])
         return given_cookie(reply), reply.json["number"]
+
+    def sid(self, cookies: str) -> str:
+        """The name that a Cookie header's token gives its visitor."""
+        return cookies.partition("=")[2].split(".")[1]
 
     def is_in(self, cookies: str = "", area: str = "events") -> bool:
         """Does who shows these cookies see the check-out?"""

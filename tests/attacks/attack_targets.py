@@ -19,10 +19,11 @@ from unittest import mock
 from urllib.parse import unquote
 
 import redis
-from attack_words import CAPACITIES, KEY, MOUNTED_AT, OLD_KEY, ORDINARY_METHODS
+from attack_words import CAPACITIES, IN_FLIGHT, KEY, MOUNTED_AT, OLD_KEY, ORDINARY_METHODS, THE_DESK
 from werkzeug.test import create_environ, run_wsgi_app
 
 from admitgate import AdmitGate
+from admitgate.gating import gated, ungated
 from admitgate.start import StartCheck
 
 Answer = tuple[int, list[tuple[str, str]], Iterable[bytes]]
@@ -30,11 +31,23 @@ Answer = tuple[int, list[tuple[str, str]], Iterable[bytes]]
 _redis_url = os.environ["SHOP_REDIS"]
 _framework = os.environ["SHOP_FRAMEWORK"]
 _patience_seconds = 20.0
-_checkouts = re.compile(r"/checkout/|/(events|strict|post|differs)/[^/]*/checkout/|/any/.*/checkout/").match
+_areas = "events|strict|post|differs|few|rotated|listed"
+_checkouts = re.compile(rf"/checkout/|/({_areas})/[^/]*/checkout/|/any/.*/checkout/").match
+
+
+def account_of(request: Any) -> str | None:
+    """Visitors simply say who they are."""
+    environ = request if isinstance(request, dict) else getattr(request, "META", None) or request.environ
+    account: str | None = environ.get("HTTP_X_ACCOUNT")
+    return account
+
 
 OPTIONS: dict[str, Any] = {
     "redis_url": _redis_url,
     "redis_timeout_seconds": 10,
+    "trusted_proxies": ["unix"],
+    "identity": account_of,
+    "requests_in_flight": IN_FLIGHT,
     "rules": [
         {"path": "/checkout", "capacity": 0, "event": "shut"},
         {
@@ -58,8 +71,25 @@ OPTIONS: dict[str, Any] = {
             "event": "differs-{event}",
             "capacity": CAPACITIES[os.environ["SHOP_SERVER"]],
         },
+        {"path": "/few/<event>/checkout", "event": "few-{event}", "capacity": 20, "places_per_client": 2},
+        {
+            "path": "/rotated/<event>/checkout",
+            "event": "rotated-{event}",
+            "capacity": 1,
+            "lease_seconds": 60,
+            "lease_overlap_seconds": 1,
+            "verify_every_request": True,
+        },
+        {
+            "path": "/listed/<event>/checkout",
+            "event": "listed-{event}",
+            "capacity": 0,
+            "events": ["listed-gala"],
+        },
     ],
 }
+if _framework != "plain WSGI":
+    OPTIONS["rules"].append({"endpoint": "desk", "event": "desk-{event}", "capacity": 0})
 
 
 def shop(method: str, path: str) -> Answer:
@@ -144,6 +174,10 @@ def flask() -> Any:
 
     app = Flask("shop")
     app.url_map.merge_slashes = False
+    app.add_url_rule("/desk/<event>", "desk", lambda event: THE_DESK)
+    window = gated(capacity=0, event="window-{event}")(_window)
+    app.add_url_rule("/window/<event>", "window", window, methods=ORDINARY_METHODS)
+    app.add_url_rule("/checkout/help", "help", ungated(_help))
     app.config.update(SECRET_KEY=KEY, SECRET_KEY_FALLBACKS=[OLD_KEY], ADMITGATE=_in_upper_case())
 
     def view(path: str = "") -> Response:
@@ -180,7 +214,15 @@ def django() -> Any:
         SECRET_KEY_FALLBACKS=[OLD_KEY],
         ALLOWED_HOSTS=["*"],
         ADMITGATE=_in_upper_case(),
-        ROOT_URLCONF=(re_path("(?s:.*)", view),),
+        ROOT_URLCONF=(
+            re_path(r"^desk/(?P<event>[^/]+)$", lambda request, event: HttpResponse(THE_DESK), name="desk"),
+            re_path(
+                r"^window/(?P<event>[^/]+)$",
+                gated(capacity=0, event="window-{event}")(lambda request, event: HttpResponse(THE_DESK)),
+            ),
+            re_path(r"^checkout/help$", ungated(lambda request: HttpResponse(_help()))),
+            re_path("(?s:.*)", view),
+        ),
         INSTALLED_APPS=["admitgate.django"],
         MIDDLEWARE=[
             "django.middleware.security.SecurityMiddleware",
@@ -192,6 +234,14 @@ def django() -> Any:
     )
     package.setup()
     return WSGIHandler()
+
+
+def _window(event: str) -> str:
+    return THE_DESK
+
+
+def _help() -> str:
+    return "the help"
 
 
 def _in_upper_case() -> dict[str, Any]:
@@ -234,6 +284,7 @@ def warm_up(application: Any) -> Any:
 def _log_by_name() -> None:
     """So that the gate's own lines can be told from the server's."""
     logging.basicConfig(stream=sys.stderr, format="%(name)s: %(message)s", level=logging.INFO)
+    logging.getLogger("admitgate").setLevel(logging.WARNING)  # that a line has formed is nobody's attack
 
 
 _log_by_name()

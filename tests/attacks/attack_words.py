@@ -9,4 +9,6 @@ MOUNTED_AT = "/elsewhere/checkout"
 ORDINARY_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 FRAMEWORKS = ("plain WSGI", "Flask", "Django")
 SERVERS = ("gunicorn", "waitress", "uWSGI")
+THE_DESK = "the desk"
+IN_FLIGHT = 5  # requests of one visitor's, in each process
 CAPACITIES = {"gunicorn": 1, "waitress": 2, "uWSGI": 3}  # of an event that workers disagree about

@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
-from admitgate import rules as module
+from admitgate import matching as module
 from admitgate.cookies import cookie_values
-from admitgate.rules import Rule, Rules, cookie_name
+from admitgate.matching import Rules
+from admitgate.names import cookie_name
+from admitgate.rules import Rule
 
 NAME = cookie_name("admitgate", "gala")
 
@@ -46,15 +48,15 @@ def test_a_long_path_is_held_against_each_rule_a_few_times(
     piece: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As often as a short one, however many segments it has."""
-    from admitgate import rules as module
+    from admitgate import matching as module
 
-    tried, values = [0], module._values
+    tried, values = [0], module.values_at
 
     def counted(*args: Any) -> Any:
         tried[0] += 1
         return values(*args)
 
-    monkeypatch.setattr(module, "_values", counted)
+    monkeypatch.setattr(module, "values_at", counted)
     rules = Rules([Rule("/events/<event>/checkout", capacity=1)])
     counts = set()
     for size in (500, 5_000, 50_000):
@@ -68,6 +70,6 @@ def test_a_long_path_is_held_against_each_rule_a_few_times(
 def test_of_many_rules_only_a_prefix_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """A path that none of them means is held against none."""
     rules = Rules([Rule(f"/shop-{number}/<event>/checkout", capacity=1) for number in range(100)])
-    monkeypatch.setattr(module, "_values", lambda *args: pytest.fail("a rule was asked"))
+    monkeypatch.setattr(module, "values_at", lambda *args: pytest.fail("a rule was asked"))
     assert rules.find("/static/x.css") is None
     assert rules.find("//Static/%78.css;a") is None

@@ -9,7 +9,7 @@ import pytest
 from attack_lines import about
 from attack_site import EVIL, JSON, Site, foreign_addresses
 
-from admitgate.rules import event_name, event_slug
+from admitgate.names import event_name, event_slug
 
 
 @pytest.mark.may_be_refused
@@ -65,7 +65,7 @@ def test_no_host_comes_back(site: Site, header: str) -> None:
 @about("X-Forwarded-For forged")
 @pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "X-Real-IP", "True-Client-IP"])
 def test_a_forged_address_is_nobodys(site: Site, header: str) -> None:
-    """No proxy is trusted here: whatever is in it, nobody is let in, kept out or broken by it."""
+    """Our proxy comes by the Unix socket: whatever is in it, nobody is let in, kept out or broken."""
     inside = site.fill()
     for value in ("127.0.0.1", "::1", "1.2.3.4, 5.6.7.8", "", ",,,", "for=_x", "%", "9" * 200, "\xff"):
         assert site.send(headers={header: value}).is_waiting
@@ -75,7 +75,7 @@ def test_a_forged_address_is_nobodys(site: Site, header: str) -> None:
 @about("X-Forwarded-For forged")
 @pytest.mark.parametrize("scheme", ["https", "https, http", "", "javascript"])
 def test_a_forged_scheme_makes_no_cookie_secure(site: Site, scheme: str) -> None:
-    """The gate trusts no proxy here. (gunicorn believes whoever comes by its Unix socket, uWSGI anybody.)"""
+    """Only what comes by the Unix socket may be a proxy. (There gunicorn and uWSGI believe it as well.)"""
     reply = site.send("/checkout", headers={"X-Forwarded-Proto": scheme})
     assert reply.is_waiting
     assert "Secure" not in reply.get("Set-Cookie") or site.host.server in ("gunicorn", "uWSGI")

@@ -28,6 +28,17 @@ def test_asking_for_the_status_of_invented_events_leaves_nothing(site: Site) -> 
     assert site.gate_keys() == before
 
 
+@about("an event that isn't in the list")
+def test_an_event_that_is_not_in_the_list_costs_nothing(site: Site) -> None:
+    """404 without Redis and without the application, also below the mount; one that is in it is gated."""
+    before, calls = site.gate_keys(), site.script_calls()
+    for name in (site.event, "Gala", "gala ", "gal", "gala%00", "listed-gala", "x" * 200):
+        assert site.send(f"/listed/{name}/checkout").status == 404
+        assert site.post("check-in", event=f"listed-{site.event}").status == 404
+    assert (site.gate_keys(), site.script_calls()) == (before, calls)
+    assert site.send("/listed/gala/checkout").is_waiting
+
+
 @about("a 10 KB event name")
 @pytest.mark.may_be_refused
 @pytest.mark.parametrize("size", [200, 3_000, 7_000, 10_000])

@@ -16,12 +16,14 @@ from typing import Any
 from urllib.parse import unquote
 from wsgiref.util import setup_testing_defaults
 
-import admitgate.rules
+import admitgate.paths
 from admitgate import AdmitGate
 from admitgate.cookies import cookie_values
 from admitgate.embedded import EmbeddedRedis
 from admitgate.errors import BadToken
-from admitgate.rules import OURS, Rule, Rules, cookie_name, event_name, event_slug, slug_event
+from admitgate.matching import Rules
+from admitgate.names import cookie_name, event_name, event_slug, slug_event
+from admitgate.rules import OURS, Rule
 from admitgate.tokens import Lease, Ticket, Tokens
 
 EVENT, KEY = "gala", "Vn3zq8Wm2Lr7Tb5Xc9Jd4Hf6Gs1Kp0Ya"
@@ -38,7 +40,7 @@ _good = [
 _payloads = {token.rpartition(".")[0] for token in _good}
 rules = Rules([Rule("/checkout", capacity=0), Rule("/events/<event>/checkout", capacity=0)])
 _beside = Rules([Rule("/any/<path:event>/checkout", capacity=0)], exempt=["/any/free"])
-knows_readings = hasattr(admitgate.rules, "readings")  # without, paths with control characters are left out
+knows_readings = hasattr(admitgate.paths, "readings")  # without, paths with control characters are left out
 _statuses = {200, 403, 404, 405, 410, 503}
 
 

@@ -5,7 +5,7 @@ BIN := .venv/bin
 ARGS ?=
 FUZZ_SECONDS ?= 600
 
-.PHONY: demo test lint types messages attacks fuzz tools clean
+.PHONY: demo test lint types docs versions messages attacks fuzz tools clean
 
 demo: .venv/demo.stamp          ## the ticket shop behind the gate; make demo ARGS="--crowd 200"
 	@$(BIN)/admitgate demo $(ARGS)
@@ -19,6 +19,12 @@ lint: .venv/test.stamp          ## style
 
 types: .venv/test.stamp         ## types
 	$(BIN)/mypy
+
+docs: .venv/docs.stamp          ## the documentation as a site: build/site/index.html
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+
+versions: .venv/versions.stamp  ## the quick tests with every version of everything that is to be had here
+	$(BIN)/tox run $(ARGS)
 
 # Nobody needs Babel but who changes the words: what it makes is committed, and Python reads it by itself.
 LOCALE := admitgate/locale

@@ -16,7 +16,8 @@ from visitors import get, request
 
 from admitgate import AdmitGate, Config, Rule
 from admitgate.cookies import cookie_values
-from admitgate.rules import Rules, cookie_name
+from admitgate.matching import Rules
+from admitgate.names import cookie_name
 
 tries = 7
 order_most = 2.0  # ten times as much in less than twenty times the time

@@ -74,6 +74,7 @@ FIGURES = (
     Figure("join_vs_ping", dearer("join with room", "join the line"), 2.5, 2.0),
     Figure("join_with_room_vs_ping", per("join with room", "ping"), 2.5, 2.0),
     Figure("join_the_line_vs_ping", per("join the line", "ping"), 2.5, 2.0),
+    Figure("join_a_line_just_seen_vs_ping", per("join briefly", "ping"), 2.0),
     Figure("renew_vs_ping", per("renew", "ping"), 2.0, 1.7),
     Figure("check_in_vs_ping", per("check in", "ping")),
     Figure("release_vs_ping", per("release", "ping")),
@@ -125,8 +126,8 @@ def verbs(stage: Stage) -> list[Contender]:
     """One round trip each."""
     leases = [lease for lease in stage.inside if isinstance(lease, Lease)]
 
-    def newcomers(rule: Any) -> Callable[[int], Iterable[Any]]:
-        return lambda size: [counter.join(rule, event_of(rule), new_sid()) for _ in range(size)]
+    def newcomers(rule: Any, **options: bool) -> Callable[[int], Iterable[Any]]:
+        return lambda size: [counter.join(rule, event_of(rule), new_sid(), **options) for _ in range(size)]
 
     def leaving(size: int) -> list[Any]:
         return [counter.release(room, event_of(room), stage.join(room).sid) for _ in range(size)]
@@ -137,6 +138,7 @@ def verbs(stage: Stage) -> list[Contender]:
     return [
         Contender("join with room", call, newcomers(room)),
         Contender("join the line", call, newcomers(full)),
+        Contender("join briefly", call, newcomers(full, is_brief=True)),
         Contender("renew", call, again(renewals)),
         Contender("check in", call, again(arrivals)),
         Contender("release", call, leaving),

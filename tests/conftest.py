@@ -6,10 +6,12 @@ import os
 import shutil
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import redis
 
+from admitgate import embedded
 from admitgate.embedded import EmbeddedRedis
 from admitgate.errors import AdmitgateError
 from admitgate.start import StartCheck
@@ -35,8 +37,17 @@ def missing(what: str, *, cure: str) -> None:
     pytest.skip(sentence)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _server_under_test() -> None:
+    """tox names one (``tox.ini``); else it is the newest here."""
+    if path := os.environ.get("TEST_REDIS_SERVER"):
+        server = embedded._probe(Path(path))
+        assert server, f"TEST_REDIS_SERVER is {path}, which is no Redis"
+        embedded.find_server = lambda: server
+
+
 @pytest.fixture(scope="session")
-def redis_server() -> Iterator[EmbeddedRedis]:
+def redis_server(_server_under_test: None) -> Iterator[EmbeddedRedis]:
     try:
         server = EmbeddedRedis()
     except AdmitgateError as error:

@@ -164,7 +164,7 @@ def test_a_gate_asks_again_well_within_a_grace(graces: tuple[float, ...], second
     """Else who comes to the last worker that knows of Redis' return is overtaken by those at another."""
     rules = [Rule(f"/{grace}", capacity=1, grace_seconds=grace) for grace in graces]
     config = Config.from_options({"secret_key": sites.KEY, "redis_url": "redis://nowhere", "rules": rules})
-    assert Edge(config)._counter._breaker._most == seconds
+    assert Edge(config).breaker._most == seconds
 
 
 def test_workers_are_told_when_it_opens(moment: Moment) -> None:

@@ -367,6 +367,12 @@ def test_latency_is_compared_with_what_a_request_waits(times: list[float], level
             "cookie_domain is not",
             id="a waiting room without a common domain",
         ),
+        pytest.param(
+            {"challenge": "admitgate.challenge.Altcha"},
+            "warning",
+            "finds nobody to ask",
+            id="a proof, and nobody to ask",
+        ),
     ],
 )
 def test_weak_settings_are_named(options: dict[str, Any], level: str, says: str) -> None:
@@ -492,7 +498,7 @@ def test_a_replica_is_an_error(consult: Consult) -> None:
 
 def test_a_disk_that_takes_nothing_is_an_error(consult: Consult, free_port: int) -> None:
     """A snapshot into a folder that is gone, and a Redis that stops for it."""
-    with serving(extra=["--save", "3600 1"], port=free_port) as server:
+    with serving(extra=["--save", "3600", "1"], port=free_port) as server:
         shutil.rmtree(server.socket_path.parent)
         with redis.Redis(port=free_port) as client:
             client.bgsave()

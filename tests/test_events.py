@@ -412,9 +412,9 @@ def test_threads_that_find_it_due_together_ask_once(clock: Clock, monkeypatch: p
     known = asked(catalogue)
     assert "gala" in known
     clock.monotonic += 60
-    seen = known._asked_at
+    seen = known._asked.asked_at
     assert "gala" in known
-    known._ask(seen)
+    known._asked.ask(seen)
     assert catalogue.asked == 2
 
 

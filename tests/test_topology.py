@@ -89,7 +89,7 @@ def two(monkeypatch: pytest.MonkeyPatch) -> Iterator[Two]:
     """Two servers, of which the old one is the master."""
     with EmbeddedRedis(port=free_port()) as old, EmbeddedRedis(port=free_port()) as new:
         two = Two(old, new)
-        monkeypatch.setattr(topology._Sentinels, "discover_master", lambda self, service: two.discover())
+        monkeypatch.setattr(topology.Sentinels, "discover_master", lambda self, service: two.discover())
         yield two
 
 

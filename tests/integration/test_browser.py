@@ -29,12 +29,20 @@ NewVisitor = Callable[..., BrowserContext]
 browser = chromium.browser
 
 
-@pytest.fixture(params=["flask_site", "django_site"])
+@pytest.fixture(
+    params=[
+        pytest.param(("flask_site",), id="Flask"),
+        pytest.param(("django_site",), id="Django"),
+        pytest.param(("django_site", "asgi"), id="Django under uvicorn"),
+        pytest.param(("fastapi_site",), id="FastAPI"),
+    ]
+)
 def shop(request: pytest.FixtureRequest, free_port: int, redis_url: str, tmp_path: Path) -> Iterator[str]:
     """An example as its README starts it, with room for one; its address."""
+    site, *words = request.param
     process = subprocess.Popen(
-        [sys.executable, "run.py", str(free_port)],
-        cwd=EXAMPLES / request.param,
+        [sys.executable, "run.py", str(free_port), *words],
+        cwd=EXAMPLES / site,
         env={
             **os.environ,
             "ADMITGATE_REDIS_URL": redis_url,

@@ -14,6 +14,7 @@ import redis
 from conftest import missing
 from page_shop import Shop, open_shop
 
+from admitgate.challenge import Altcha
 from admitgate.embedded import EmbeddedRedis
 
 pytestmark = pytest.mark.slow
@@ -78,3 +79,21 @@ def test_a_client_gives_up_when_the_line_is_closed(
     )
     assert done.returncode == 1
     assert done.stderr == "The line is closed. Sold out\n"
+
+
+def test_a_client_finds_the_proof_that_is_demanded(redis_server: EmbeddedRedis, command: list[str]) -> None:
+    """Once, and then it shows it until it is let in."""
+    with open_shop(redis_server.url, key_prefix="proving", challenge=Altcha(hashes=1000)) as shop:
+        event = f"proof-{command[-1][-3:].strip('.')}"
+        sid = shop.occupy(event)
+        with subprocess.Popen(
+            [*command, shop.url(event)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        ) as client:
+            deadline = time.monotonic() + 20
+            while sum(path == f"/_admitgate/check-in/{event}" for path, _ in shop.asked) < 3:
+                assert time.monotonic() < deadline, "it never checked in"
+                time.sleep(0.05)
+            shop.make_room(event, sid)
+            said, told = client.communicate(timeout=20)
+        assert client.returncode == 0, told
+        assert b"<h1>Check-out</h1>" in said

@@ -269,7 +269,7 @@ def test_an_opening_brought_forward_draws_and_one_without_a_shuffle_does_not(
     a_line(worker, 3)
     settle(opens_at=0)
     assert worker.look().snapshot.draw  # type: ignore[union-attr]
-    settle(opens_at=clock.redis_ms + 60_000)
+    settle(opens_at=clock.redis_ms + 90_000)
     a_line(worker, 3)
     settle(shuffle=0, opens_at=0)
     assert worker.look().snapshot.draw is None  # type: ignore[union-attr]
@@ -288,6 +288,24 @@ def test_a_draw_survives_the_loss_of_all_state(hire: Hire, clock: Clock, redis_c
     assert after
     assert before.draw == after.draw
     assert before.seed == after.seed
+    assert other.look().snapshot.draw == before.draw  # type: ignore[union-attr]
+
+
+def test_a_draw_survives_the_loss_of_its_moment(hire: Hire, clock: Clock, redis_client: redis.Redis) -> None:
+    """A copy that is a second older would draw again, with who has come since then."""
+    worker, other = shuffled(hire, clock, capacity=1)
+    settle = operator(hire, redis_client)
+    a_line(worker, 5)
+    older = redis_client.dump(worker.keys["line"])
+    settle(opens_at=0)
+    before = worker.look().snapshot
+    a_line(worker, 2)
+    clock.advance(1)
+    redis_client.restore(worker.keys["line"], 0, older, replace=True)
+    after = worker.look().snapshot
+    assert before
+    assert after
+    assert before.draw == after.draw is not None
     assert other.look().snapshot.draw == before.draw  # type: ignore[union-attr]
 
 

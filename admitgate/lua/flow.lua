@@ -115,8 +115,9 @@ end
 -- whose hash they have seen, and how many they are say where each number comes. So nothing has to be kept of any of them;
 -- what matters is whose numbers were drawn: those above `first` up to `last`, without a hole that nobody has numbers in.
 local draw = flow[14] or ''
-if draw == '' and ARGV[18] ~= '' and not line[11] then
-  draw = ARGV[18]                                  -- the line was lost, and a worker remembers
+local is_the_same = string.match(draw, '^%d+:0:') and string.match(draw, '^%d+') == string.match(ARGV[18], '^%d+')
+if ARGV[18] ~= '' and not line[11] and (draw == '' or is_the_same) then
+  draw = ARGV[18]                                  -- the line was lost, or its latest moment, and a worker remembers
   redis.call('HSET', LINE, 'draw', draw)
 end
 if draw ~= '' or seed ~= '' then
@@ -135,7 +136,7 @@ if draw ~= '' or seed ~= '' then
       set('gap_from', gap_from)
       set('gap_to', gap_to)
     end
-    draw = string.format('%.0f:%.0f:%.0f:%.0f:%.0f:%s', opens_at, from, last, hole_from, hole_to, string.match(draw, '%x*$'))
+    draw = string.format('%s:%.0f:%.0f:%.0f:%.0f:%s', drawn_for, from, last, hole_from, hole_to, string.match(draw, '%x*$'))
     redis.call('HSET', LINE, 'draw', draw)
   end
 end

@@ -106,9 +106,16 @@ OPERATED = (
     _mutant(
         "draw: remembered by workers",
         "flow",
-        "if draw == '' and ARGV[18] ~= '' and not line[11] then",
-        "if false then",
+        "(draw == '' or is_the_same) then",
+        "is_the_same then",
         "test_a_draw_survives_the_loss_of_all_state",
+    ),
+    _mutant(
+        "draw: not anew after a fail-over",
+        "flow",
+        "(draw == '' or is_the_same) then",
+        "draw == '' then",
+        "test_a_draw_survives_the_loss_of_its_moment",
     ),
     _mutant(
         "draw: a new one for a new opening",

@@ -288,6 +288,8 @@ def unpack(raw: Any, call: Call, memory: EventMemory, sent_at: float) -> Reply:
         memory.is_firm = True
     if snapshot:
         memory.see(snapshot, sent_at)
+    elif verdict == "TICKET":
+        memory.see_the_end(heard)
     return Reply(verdict, value, heard.last_ms, snapshot)
 
 

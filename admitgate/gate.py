@@ -25,9 +25,10 @@ from .decision import Place, Unknown, Wait
 from .errors import BadToken, Outage
 from .health import Health
 from .identity import account_of
+from .matching import Rules
 from .memory import Memories, Snapshot, monotonic
 from .places import place_in_line
-from .rules import Match, Rule
+from .rules import Find, Match, Rule
 from .tokens import Lease, Ticket, Token, Tokens, good_until, is_of_account, is_pass, is_sid
 from .visit import Visit
 
@@ -47,6 +48,13 @@ _gone_statuses = (404, 410)
 
 class Gate:
     """Decides. One for each application; safe in threads."""
+
+    rules: Rules
+    tokens: Tokens
+    match: Find
+    find: Find
+    of_event: Find
+    of_known_event: Find
 
     def __init__(self, config: Config, memories: Memories) -> None:
         self._config = config
@@ -132,16 +140,16 @@ class Gate:
     def _join(self, visit: Visit, match: Match) -> Steps[Decision]:
         sid = self._sid_for(visit, match)
         seen = self._memories.of(match.event).fresh_snapshot()
-        reply = yield counter.join(match.rule, match.event, sid, is_brief=seen is not None and seen.waiting > 0)
+        is_brief = seen is not None and seen.waiting > 0 and not seen.shut  # it may have been opened since
+        reply = yield counter.join(match.rule, match.event, sid, is_brief=is_brief)
         if reply.verdict == "ADMIT":
             is_first = not is_of_account(sid) or _is_new(reply, match.rule)
             return self.admission(match, sid, reply, is_first=is_first)
-        line = reply.snapshot or seen
+        line = reply.snapshot or self._memories.of(match.event).snapshot
         assert line is not None
         if reply.verdict in ("FULL", "EARLY", "CLOSED"):
             return _wait(visit, self._without_a_number(match, reply.verdict.lower(), line))
         ticket = self.tokens.write(match.event, Ticket(sid, reply.value, reply.now_ms))
-        line = line._replace(issued=max(line.issued, reply.value))
         place = self._place(match, line, reply.value, joined_ms=reply.now_ms)
         return _wait(visit, place, ticket)
 
@@ -247,23 +255,11 @@ class Gate:
         return Admission(match, None, would_wait=True, set_cookie=wait.set_cookie)
 
     def conclude(self, admission: Admission, status: int, *, is_release_wanted: bool) -> Steps[None] | None:
-        """The application has answered. None: there is nothing to be done."""
-        steps = self._conclude(admission, status, is_release_wanted=is_release_wanted)
+        """The application has answered: is the slot still needed? None: it is, and nothing is to be done."""
         if admission.began_at:
-            match = admission.match
-            seen = self._health.take(match.event, match.rule, monotonic() - admission.began_at, status)
-            if seen is not None:
-                return self._report(match, seen, steps)
-        return steps
-
-    def _report(self, match: Match, seen: tuple[int, int], steps: Steps[None] | None) -> Steps[None]:
-        if steps is not None:
-            yield from steps
-        with suppress(Outage):
-            yield counter.ramp(match.rule, match.event, *seen)
-
-    def _conclude(self, admission: Admission, status: int, *, is_release_wanted: bool) -> Steps[None] | None:
-        """Is the slot still needed?"""
+            seen = self._see(admission, status)
+            steps = self.conclude(admission, status, is_release_wanted=is_release_wanted)
+            return steps if seen is None else self._report(admission.match, seen, steps)
         match, lease = admission.match, admission.lease
         if admission.is_first and status in _gone_statuses and lease:
             admission.set_cookie = None
@@ -273,6 +269,17 @@ class Gate:
         if admission.is_first:
             self._memories.of(match.event).is_firm = True
         return None
+
+    def _see(self, admission: Admission, status: int) -> tuple[int, int] | None:
+        """How well the application has done, where the rule wants to know; what there is to tell of it."""
+        seconds, admission.began_at = monotonic() - admission.began_at, 0.0
+        return self._health.take(admission.event, admission.match.rule, seconds, status)
+
+    def _report(self, match: Match, seen: tuple[int, int], steps: Steps[None] | None) -> Steps[None]:
+        if steps is not None:
+            yield from steps
+        with suppress(Outage):
+            yield counter.ramp(match.rule, match.event, *seen)
 
     def release(self, admission: Admission) -> Steps[None]:
         """Give the admission's slot back, and its cookie."""

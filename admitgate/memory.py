@@ -55,6 +55,15 @@ class Snapshot(NamedTuple):
     opens_at: int = 0  # for "early": the time from which numbers are given
     draw_text: str = ""  # as prelude.lua has it
 
+    def brought_up_to(self, heard: Marks) -> Snapshot:
+        """With the numbers of a later answer that told no more than these. A loss may lie between the two."""
+        _, issued, serving, gap_from, gap_to = heard
+        gap_ahead = gap_to - max(serving, gap_from) if gap_to > serving else 0
+        waiting = issued - serving - gap_ahead + self.present
+        return self._replace(
+            serving=serving, issued=issued, gap_from=gap_from, gap_to=gap_to, waiting=waiting
+        )
+
     @property
     def seed(self) -> str:
         """The seed of the draw; nobody outside may know it before the opening. Empty without a shuffle."""
@@ -156,6 +165,12 @@ class EventMemory:
             self.snapshot, self.snapshot_at = snapshot, at
             if self.watch is not None:
                 self.watch(self, snapshot)
+
+    def see_the_end(self, heard: Marks) -> None:
+        """Bring the snapshot up to an answer that told no more than the numbers. It gets no younger by that."""
+        snapshot = self.snapshot
+        if snapshot is not None and heard.last_ms >= snapshot.at_ms:
+            self.snapshot = snapshot.brought_up_to(heard)
 
     def fresh_snapshot(self) -> Snapshot | None:
         """The snapshot, if it is at most a second old."""

@@ -645,6 +645,20 @@ MUTANTS = (
         scene="test_counter.test_a_released_lease_cannot_be_shown_again",
     ),
     Mutant(
+        "check-in: an account's release",
+        "check_in",
+        "if is_account and given_at > shown_until - lease_ms then",
+        "if false then",
+        scene="test_scenes.test_an_account_that_gave_its_slot_back_lines_up_anew",
+    ),
+    Mutant(
+        "release: when an account's was",
+        "release",
+        "if is_account and shown_until > 0 then",
+        "if false then",
+        scene="test_scenes.test_an_account_that_gave_its_slot_back_lines_up_anew",
+    ),
+    Mutant(
         "check-in: number above issued",
         "check_in",
         "if number > issued then            --",

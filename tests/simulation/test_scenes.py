@@ -157,6 +157,26 @@ def test_releases_are_forgotten_when_their_tokens_have_ended(
     assert redis_client.zcard(worker.keys["released"]) <= 5
 
 
+def test_an_account_that_gave_its_slot_back_lines_up_anew(hire: Hire, clock: Clock) -> None:
+    """Its name comes again: the ticket that led to the slot is used up, and one of after that isn't."""
+    worker, account = hire(), "a" * 22
+    deadline_ms = worker.join("inside").value
+    old, joined_ms = worker.join(account).value, clock.redis_ms
+    worker.release("inside", deadline_ms)
+    clock.advance(grace + 1)
+    worker.check_in(account, old, joined_ms=joined_ms)
+    clock.advance(grace)
+    claimed = worker.check_in(account, old, joined_ms=joined_ms)
+    assert claimed.verdict == "ADMIT"
+    worker.release(account, claimed.value)
+    worker.join("another")
+    assert worker.check_in(account, old, joined_ms=joined_ms).verdict == "GONE"
+    clock.advance(1)
+    new = worker.join(account).value
+    assert new > old
+    assert worker.check_in(account, new).verdict in ("WAIT", "READY")
+
+
 def test_a_release_tells_how_many_are_left(hire: Hire) -> None:
     """Its answer is a snapshot like any other, and goes into the shared status."""
     worker = hire()

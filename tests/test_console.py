@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from html.parser import HTMLParser
@@ -12,10 +13,12 @@ from urllib.parse import quote
 import pytest
 import redis
 import sites
+from click.testing import CliRunner
 from sites import CHECKOUT, KEY, Browser, Opener, Site
 from werkzeug.test import TestResponse
 
 from admitgate import Config, ConfigError
+from admitgate.cli import main
 from admitgate.console import access
 from admitgate.console.access import Access, enter_path
 from admitgate.control import Change, Control
@@ -191,6 +194,14 @@ def test_its_pages_are_kept_by_nobody_and_framed_nowhere(open_desk: Any) -> None
     assert headers["X-Content-Type-Options"] == "nosniff"
 
 
+def test_it_stands_below_the_applications_own_root(open_desk: Any) -> None:
+    """Its addresses and its cookie's, where a server mounts the application below a path."""
+    _, desk = open_desk()
+    below = desk.browser.get(CONSOLE, headers=ANNA, base_url="http://shop.example/box")
+    assert 'action="/box/_admitgate/console/"' in below.text
+    assert "Path=/box/_admitgate/console/" in below.headers["Set-Cookie"]
+
+
 def test_head_has_no_body_and_other_methods_nothing_to_do(open_desk: Any) -> None:
     """As everywhere."""
     _, desk = open_desk()
@@ -339,6 +350,47 @@ def test_a_link_is_for_a_console_that_takes_links(open_desk: Any) -> None:
     assert site.browser().get(link()).status_code == 404
 
 
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Runs ``admitgate console-link``."""
+    settings = {"RULES": json.dumps([EVERYWHERE]), "SECRET_KEY": KEY, "REDIS_URL": "redis://localhost"}
+    for name, value in {**settings, "CONSOLE": "link"}.items():
+        monkeypatch.setenv(f"ADMITGATE_{name}", value)
+    return lambda *words: CliRunner().invoke(main, ["console-link", *words])
+
+
+def test_the_command_makes_a_link_that_opens(open_plain: Opener, run: Any) -> None:
+    """Without asking Redis; as JSON, too."""
+    made = run("Anna Weber", "--site", "http://shop.example/")
+    assert made.exit_code == 0
+    link = made.stdout.strip()
+    assert link.startswith("http://shop.example/_admitgate/console/enter?token=")
+    browser = open_plain(console="link").browser()
+    assert "Good to see you, Anna Weber" in browser.get(link.removeprefix("http://shop.example")).text
+    assert json.loads(run("Anna", "--json", "--minutes", "5").stdout)["minutes"] == 5
+
+
+@pytest.mark.parametrize(
+    ("words", "console", "said"),
+    [
+        pytest.param(["Anna"], "shop.staff.operator", "takes no links", id="the site has a log-in"),
+        pytest.param([" "], "link", "can't stand in the log", id="no name"),
+        pytest.param(["Anna\u202e"], "link", "can't stand in the log", id="a name that turns the log round"),
+        pytest.param(["Anna", "--site", "shop"], "link", "--site is 'shop'", id="no address"),
+        pytest.param(["Anna", "--minutes", "61"], "link", "--minutes", id="for more than an hour"),
+    ],
+)
+def test_the_command_says_why_it_makes_none(
+    run: Any, monkeypatch: pytest.MonkeyPatch, words: list[str], console: str, said: str
+) -> None:
+    """One sentence, and a status that isn't 0."""
+    monkeypatch.setenv("ADMITGATE_CONSOLE", console)
+    made = run(*words)
+    assert made.exit_code in (1, 2)
+    assert said in made.output
+    assert "token=" not in made.output
+
+
 def test_the_waiting_room_on_its_own_servers_has_it_too(redis_url: str) -> None:
     """There nobody is logged in, so by a link."""
     given = {"rules": [EVERYWHERE], "secret_key": KEY, "redis_url": redis_url, "console": "link"}
@@ -407,6 +459,20 @@ def test_a_forged_form_is_refused(open_desk: Any, redis_url: str) -> None:
         answer = desk.browser.post(GALA, data=data, headers={**ANNA, **HERE})
         assert answer.status_code == 403, token
         assert "This form is refused" in answer.text
+    assert log(redis_url) == []
+
+
+def test_who_logs_in_after_somebody_else_is_not_taken_for_them(open_desk: Any, redis_url: str) -> None:
+    """In the same browser: the name is the new one's, and the other one's open page is worth nothing."""
+    site, _ = open_desk()
+    site.fill()
+    tom = Desk(site, "Tom")
+    form = {"form_token": tom.token(), "action": "pause", "sure": "yes"}
+    anna = Desk(site)
+    anna.browser = tom.browser
+    assert anna.send(dict(form)).status_code == 403
+    assert "You operate as Anna" in Looked(anna.see().text).text
+    assert anna.send(dict(form)).status_code == 403
     assert log(redis_url) == []
 
 

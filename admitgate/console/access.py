@@ -4,9 +4,9 @@
 links that ``admitgate console-link`` makes. Whoever isn't an operator is told what anybody is told below an
 address that doesn't exist.
 
-Each operator's browser has a cookie with a random mark. A form carries a signature over that mark and the
-name, so a form made for one browser or one person is worth nothing in another's hands; and a browser says
-itself which site a request comes from. Both must hold.
+Each operator's browser has a cookie with their name and a random mark. A form carries a signature over that
+mark, so one that was made for another browser or another person is worth nothing; and a browser says itself
+which site a request comes from. Both must hold.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Access:
     def __init__(self, config: Config) -> None:
         self._config = config
         self._cookie = f"{config.cookie_prefix}_console"
-        self.is_by_link = config.console == BY_LINK
+        self.is_by_link: bool = config.console == BY_LINK
         """True where the site has no log-in that we could ask."""
         self._ask = asked(config.console or BY_LINK)
         keys = list(map(want_bytes, config.keys))
@@ -165,7 +165,7 @@ def is_from_here(visit: Visit) -> bool:
 
 
 def _form_of(operator: Operator) -> str:
-    return f"form:{operator.mark}:{operator.name}"
+    return f"form:{operator.mark}"
 
 
 def _salt(purpose: str) -> bytes:

@@ -199,4 +199,4 @@ def duration(seconds: float | None) -> str:
         return f"{seconds:.0f} s"
     if seconds < 5940:
         return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.3g} h"
+    return f"{seconds / 3600:.2g} h"

@@ -26,7 +26,7 @@ from .forms import ACTIONS
 from .sight import look, state_of
 
 _events_on_a_page = 25
-_events_seconds = 5.0  # to look for keys takes Redis a while, and every open page asks
+_events_seconds, _events_rest = 5.0, 20  # to look for keys takes a while, and every open page asks
 _refresh_seconds = (5, 10, 30, 60)
 
 
@@ -36,9 +36,9 @@ class Console:
     def __init__(self, config: Config, control: Control) -> None:
         self._control = control
         self._path = config.mount + "console/"
-        self.access = Access(config)
+        self.access: Access = Access(config)
         self._events: Sequence[str] = ()
-        self._events_at = float("-inf")
+        self._events_due = 0.0
 
     def means(self, path: str) -> bool:
         """True for what is below the console's own address."""
@@ -100,7 +100,7 @@ class Console:
     def _common(self, visit: Visit, operator: Operator | None) -> dict[str, Any]:
         """What every page is told."""
         return {
-            "base": quote(visit.root + self._path),
+            "base": "/" + quote((visit.root + self._path).lstrip("/\\")),
             "operator": operator,
             "token": self.access.form_token(operator) if operator else "",
             "can_leave": self.access.is_by_link,
@@ -126,8 +126,11 @@ class Console:
         return pages.page(200, "events.html", {**shown, **paging, "rows": rows})
 
     def _all_events(self) -> Sequence[str]:
-        if monotonic() - self._events_at > _events_seconds:
-            self._events, self._events_at = self._control.events(), monotonic()
+        asked_at = monotonic()
+        if asked_at >= self._events_due:
+            self._events_due = asked_at + _events_seconds
+            self._events = self._control.events()
+            self._events_due += _events_rest * (monotonic() - asked_at)
         return self._events
 
     def _show(self, visit: Visit, common: Mapping[str, Any], control: EventControl) -> Answer:
@@ -165,7 +168,8 @@ class Console:
             return None
         cookie = ("Set-Cookie", self.access.set_cookie(visit, operator))
         common = {**self._common(visit, None), "onward": True}
-        return self._say(200, common, f"Good to see you, {operator.name}", "The console opens.", cookie)
+        title = f"Good to see you, {operator.name}"
+        return self._say(200, common, title, "The console opens.", cookie, ("Referrer-Policy", "no-referrer"))
 
     def _leave(self, visit: Visit, common: Mapping[str, Any]) -> Answer:
         cookie = ("Set-Cookie", self.access.set_cookie(visit, None))
@@ -173,7 +177,10 @@ class Console:
         return self._say(200, gone, "You are signed out", "A new link lets you in again.", cookie)
 
     def _refuse(self, common: Mapping[str, Any]) -> Answer:
-        text = "It wasn't sent by a page that was made for you, or that page is too old. Nothing was changed."
+        text = (
+            "It wasn't sent by a page that was made for you, that page is too old, or your browser keeps no "
+            "cookies. Nothing was changed."
+        )
         return self._say(403, common, "This form is refused", text)
 
     def _say(

@@ -62,7 +62,8 @@ def headers() -> tuple[tuple[str, str], ...]:
 def page(status: int, template: str, context: Mapping[str, Any], *more: tuple[str, str]) -> Answer:
     """A page as an answer."""
     body = _environment().get_template(template).render(context).encode(errors="replace")
-    return Answer(status, (*headers(), ("Content-Length", str(len(body))), *more), body)
+    every = {**dict(headers()), "Content-Length": str(len(body)), **dict(more)}
+    return Answer(status, tuple(every.items()), body)
 
 
 def event_page(common: Mapping[str, Any], seen: Sight, done: str) -> Answer:

@@ -18,7 +18,8 @@ from .desk import Desk, Refused, seeing
 def console_link_(desk: Desk, *, name: str, minutes: int, site: str | None) -> None:
     """Make a signed link that opens the console for NAME.
 
-    The log has what they do under that name. Whoever opens it in time is in for eight hours: send it as you would send a key.
+    The log has what they do under that name. Whoever opens it in time is in for eight hours: send it as
+    you would send a key.
     """
     if desk.config.console != BY_LINK:
         raise Refused("The console takes no links: set console to 'link', or log in as the site has it.")

@@ -71,6 +71,7 @@ function readOutNoMore(chart) {
   if (cross) cross.remove();
 }
 
+if (location.search.includes("done=")) history.replaceState(null, "", location.pathname);
 inOwnZone(document);
 still.hidden = false;
 still.addEventListener("click", () => {

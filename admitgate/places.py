@@ -33,6 +33,8 @@ def place_in_line(
     is_called = counting <= line.serving
     if is_called:
         poll_seconds = line.poll_ms / 1000
+    elif is_to_be_drawn:
+        poll_seconds = policy.ceiling  # whoever came first has nothing to hurry for
     else:
         # A line that has not moved has no pace yet: one a second keeps a crowd from asking all at once.
         poll_seconds = policy.seconds(

@@ -193,6 +193,7 @@ def test_who_came_before_the_opening_goes_in_by_the_order_of_the_draw(hire: Hire
     clock.advance(60)
     other.look()
     late = a_line(other, 2)
+    clock.advance(30)
     snapshot = worker.look().snapshot
     assert snapshot
     assert snapshot.draw
@@ -210,6 +211,8 @@ def test_ready_is_in_the_order_of_the_draw(hire: Hire, clock: Clock, redis_clien
     early = a_line(worker, 8)
     clock.advance(60)
     worker.look()
+    clock.advance(30)
+    worker.look()
     other.look()
     clock.advance(grace)
     for nth, (sid, number) in enumerate(early):
@@ -219,6 +222,22 @@ def test_ready_is_in_the_order_of_the_draw(hire: Hire, clock: Clock, redis_clien
     assert snapshot
     wanted = sorted(early, key=lambda visitor: snapshot.drawn(visitor[1]))
     assert redis_client.zrange(worker.keys["ready"], 0, -1) == [sid.encode() for sid, _ in wanted]
+
+
+def test_after_a_draw_everybody_hears_their_place_before_the_first_are_called(
+    hire: Hire, clock: Clock
+) -> None:
+    """Else whoever happens to ask first would go in first: pages ask every half a minute, in a crowd less."""
+    worker, _ = shuffled(hire, clock, capacity=50)
+    early = a_line(worker, 40)
+    clock.advance(60)
+    opened = worker.look().snapshot
+    assert opened
+    clock.advance(29.9)
+    assert worker.look().snapshot.serving == opened.serving  # type: ignore[union-attr]
+    assert {worker.call(_check_in(worker, *visitor)).verdict for visitor in early} == {"WAIT"}
+    clock.advance(0.1)
+    assert worker.look().snapshot.serving > opened.serving  # type: ignore[union-attr]
 
 
 def test_a_worker_that_has_not_heard_of_the_draw_is_told(hire: Hire, clock: Clock) -> None:

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from admitgate import page as page_module
 from admitgate.decision import Place, PollPolicy
+from admitgate.draw import Draw, place_in_draw, seed_hash
 from admitgate.errors import ConfigError
 from admitgate.figures import wait_form
 from admitgate.languages import LANGUAGES
@@ -27,9 +28,13 @@ from admitgate.page import Page
 from admitgate.visit import Answer, Visit
 
 BORN = 1_700_000_000_000_000
+SEED = "5eed0fada7ab1e0ff1ce5eed0fada7ab"
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/webp,*/*;q=0.8"
 IN_LINE = "You\N{RIGHT SINGLE QUOTATION MARK}re in line"
-STATES = ["waiting", "ready", "hold", "paused", "opens", "closed", "full", "outage", "prefetch"]
+STATES = [
+    *("waiting", "ready", "shared", "hold", "paused", "opens", "early", "closed", "full", "outage"),
+    "prefetch",
+]
 NASTY = [
     pytest.param("<script>alert(1)</script>", id="a script"),
     pytest.param("</script><script>alert(1)", id="the end of a script"),
@@ -419,6 +424,29 @@ def test_the_endpoints_lie_below_the_mount(mount: str, root: str, check_in_url: 
             ["Not open yet", "Opens 2026-11-24 09:15 UTC"],
             id="opens at",
         ),
+        pytest.param(
+            a_place(state="early", number=None, position=None, opens_at=1_795_511_700_000),
+            ["The waiting room isn", "joins by itself", "Opens 2026-11-24 09:15 UTC"],
+            id="too early",
+        ),
+        pytest.param(
+            a_place(state="opens", position=None, seed=SEED),
+            ["put into a random order", "Check the draw", f"SHA-256: {seed_hash(SEED)}"],
+            id="before a draw",
+        ),
+        pytest.param(
+            a_place(seed=SEED, draw=Draw(BORN, BORN + 56_789)),
+            [
+                f"Your place was drawn: {place_in_draw(SEED, 56_789, 1234):,} of 56,789",
+                f"admitgate verify --seed {SEED} --count 56789 --ordinal 1234 --hash {seed_hash(SEED)}",
+            ],
+            id="after a draw",
+        ),
+        pytest.param(
+            a_place(state="shared", position=None),
+            ["Your place is kept", "Others from your connection or account", "is through"],
+            id="shared",
+        ),
         pytest.param(a_place(state="closed"), ["line is closed", "Nobody else is let in"], id="closed"),
         pytest.param(
             a_place(state="full", number=None, position=None),
@@ -452,6 +480,33 @@ def test_the_operators_message_is_shown_in_every_state(page: Page, state: str) -
     """Also to those who have no number."""
     place = a_place(state=state, number=None, position=None, message="Row A is sold out")
     assert "Row A is sold out" in read(page.answer(a_visit(), place)).words
+
+
+def test_who_took_no_part_in_a_draw_is_told_nothing_of_it(page: Page) -> None:
+    """They came later, and stand behind it."""
+    words = read(page.answer(a_visit(), a_place(seed=SEED, draw=Draw(BORN, BORN + 1000)))).words
+    assert "draw" not in words.lower().replace("withdraw", "")
+
+
+def test_the_script_and_programs_are_told_of_a_draw(page: Page) -> None:
+    """Programs the number that counts, too: they needn't reckon it."""
+    draw = Draw(BORN, BORN + 5000, BORN + 10, BORN + 20)
+    place = a_place(seed=SEED, draw=draw)
+    told = {"hash": seed_hash(SEED), "seed": SEED, "first": BORN, "last": BORN + 5000}
+    told["hole"] = [BORN + 10, BORN + 20]
+    assert read(page.answer(a_visit(), place)).data["place"]["draw"] == told
+    problem = json.loads(page.answer(a_visit(accept="application/json"), place).body)
+    assert (problem["draw"], problem["number"]) == (told, BORN + 1234)
+    assert problem["drawn_number"] == BORN + place_in_draw(SEED, 4990, 1224)
+
+
+def test_a_seed_that_an_operator_wrote_cannot_break_out(page: Page) -> None:
+    """Nor does its hash tell it."""
+    place = a_place(seed="</script><b>", draw=Draw(BORN, BORN + 5000))
+    reader = read(page.answer(a_visit(), place))
+    assert "b" not in {tag for tag, _ in reader.tags}
+    assert reader.data["place"]["draw"]["seed"] == "</script><b>"
+    assert "</script><b>" not in page.answer(a_visit(), a_place(seed="</script><b>")).body.decode()
 
 
 def test_people_see_positions_and_never_numbers(page: Page) -> None:
@@ -490,6 +545,16 @@ def test_the_page_is_one_response_that_anybody_can_read(page: Page) -> None:
     for _, attrs in reader.tags:
         for name in ("src", "href", "srcset"):
             assert str(attrs.get(name, "data:")).startswith("data:")
+
+
+@pytest.mark.parametrize("code", LANGUAGES)
+@pytest.mark.parametrize("draw", [None, Draw(BORN, BORN + 456_789)])
+def test_a_draw_fits_into_it_in_any_language(page: Page, draw: Draw | None, code: str) -> None:
+    """With its seed, the seed's hash, and the words for both."""
+    place = a_place("The Summer Gala 2027", seed=SEED, draw=draw, message="Row A is sold out. " * 5)
+    answer = page.answer(a_visit(accept_language=code), place, "admitgate_1=" + "x" * 120)
+    head = sum(len(name) + len(value) + 4 for name, value in answer.headers)
+    assert len(gzip.compress(answer.body, 5)) + head <= 14_000
 
 
 @pytest.mark.parametrize("code", LANGUAGES)

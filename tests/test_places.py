@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from admitgate.decision import PollPolicy, moves_to
+from admitgate.draw import place_in_draw
 from admitgate.memory import Snapshot
 from admitgate.places import place_in_line
 from admitgate.rules import Rule
@@ -31,6 +32,29 @@ def line(**changes: float | str) -> Snapshot:
         "at_ms": 0,
     }
     return Snapshot(**{**known, **changes})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("draw", "ordinal", "position"),
+    [
+        pytest.param("7:0:0:0:0:5eed", 30, None, id="before it nobody has a place"),
+        pytest.param(
+            f"7:{BORN}:{BORN + 100}:0:0:5eed", 30, place_in_draw("5eed", 100, 30), id="the drawn one"
+        ),
+        pytest.param(f"7:{BORN}:{BORN + 100}:0:0:5eed", 130, 130, id="who came later"),
+    ],
+)
+def test_a_draw_decides_where_the_early_stand(draw: str, ordinal: int, position: int | None) -> None:
+    """The number stays that of the arrival, as the reference does that is made of it."""
+    place = place_in_line(RULE, "gala", line(draw_text=draw), BORN + ordinal, None, PollPolicy())
+    assert (place.position, place.number) == (position, BORN + ordinal)
+    assert (place.seed, place.draw is None) == ("5eed", position is None)
+
+
+def test_who_has_a_number_before_any_are_given_is_told_that_it_opens_later() -> None:
+    """They have it from an earlier time, and keep it."""
+    place = place_in_line(RULE, "gala", line(shut="early", opens_at=99), BORN + 3, None, PollPolicy())
+    assert (place.state, place.opens_at, place.position) == ("opens", 99, 3)
 
 
 @pytest.mark.parametrize(

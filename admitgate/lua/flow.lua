@@ -7,6 +7,7 @@ local READY_LEAST, STEP_MOST, STEP_GROWTH = 16, 5000, 4
 local RATE_MEAN_MS, RATE_LEAST_MS = 60000, 10000
 local PRESENCE_LEAST = 0.001
 local MINUTES = 1440
+local HEAR_LEAST_MS, HEAR_MOST_MS, HEAR_PER_SECOND = 30000, 120000, 800   -- of a draw: pages ask that often, all together
 local NO_WAITS = '0,0,0,0,0,0,0,0,0,0,0,0,0,0'
 
 local flow = redis.call('HMGET', LINE, 'serving_before', 'moved_at', 'invited', 'shown', 'presence', 'hold_until',
@@ -136,6 +137,14 @@ if draw ~= '' or seed ~= '' then
       set('gap_from', gap_from)
       set('gap_to', gap_to)
     end
+    -- Everybody has to hear where they stand before the first are called, or the first to ask would be the first to go in.
+    local hear_ms = (last - from - hole_to + hole_from) * 1000 / HEAR_PER_SECOND
+    moved_at, is_grace_over = now + math.min(HEAR_MOST_MS, math.max(HEAR_LEAST_MS, hear_ms)) - grace_ms, false
+    serving_before, invited, shown = serving, 0, 0
+    set('moved_at', moved_at)
+    set('serving_before', serving)
+    set('invited', 0)
+    set('shown', 0)
     draw = string.format('%s:%.0f:%.0f:%.0f:%.0f:%s', drawn_for, from, last, hole_from, hole_to, string.match(draw, '%x*$'))
     redis.call('HSET', LINE, 'draw', draw)
   end

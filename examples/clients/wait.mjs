@@ -41,15 +41,18 @@ function untilNextPoll(line, number) {
   return Math.min(ceiling, Math.max(floor, expected / divisor));
 }
 
-// By the answer that is the same for everybody.
-async function untilCalled(url, place) {
+// True in the end, by the answer that is the same for everybody. False after a draw: then another number
+// counts, which the shop tells who asks for the page again.
+async function isCalled(url, place) {
+  const number = place.drawn_number ?? place.number;
   for (;;) {
     const line = await json(new URL(place.poll_url, url));
     if (line?.state === "closed") throw new Closed(line.message);
+    if (line?.draw?.seed && place.drawn_number === undefined) return false;
     if (line && line.state !== "outage") {
       // Above `issued` is a number that was given out in a moment that was lost: it has to be told.
-      if (place.number <= line.serving || place.number > line.issued) return;
-      await pause(untilNextPoll(line, place.number));
+      if (number <= line.serving || number > line.issued) return true;
+      await pause(untilNextPoll(line, number));
     } else {
       await pause(place.retry_after);
     }
@@ -90,8 +93,7 @@ async function checkIn(url, place) {
 // Until it is worth asking for the page again.
 async function wait(url, place) {
   await pause(place.retry_after);
-  for (let isWaiting = place.number !== null; isWaiting;) {
-    await untilCalled(url, place);
+  for (let isWaiting = place.number !== null; isWaiting && await isCalled(url, place);) {
     isWaiting = await checkIn(url, place) === "waiting";
   }
 }

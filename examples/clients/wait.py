@@ -50,21 +50,23 @@ class Visitor:
         self._tell(place)
         _pause(place["retry_after"])
         is_waiting = place["number"] is not None
-        while is_waiting:
-            self._until_called(url, place)
+        while is_waiting and self._is_called(url, place):
             is_waiting = self._check_in(url, place) == "waiting"
 
-    def _until_called(self, url: str, place: dict[str, Any]) -> None:
-        """By the answer that is the same for everybody."""
-        number = place["number"]
+    def _is_called(self, url: str, place: dict[str, Any]) -> bool:
+        """True in the end, by the answer that is the same for everybody. False after a draw: then another
+        number counts, which the shop tells who asks for the page again."""
+        number = place.get("drawn_number", place["number"])
         while True:
             line = self._json(Request(urljoin(url, place["poll_url"])), shared=True)
             if line and line["state"] == "closed":
                 raise Closed(line["message"])
+            if line and "seed" in line.get("draw", {}) and "drawn_number" not in place:
+                return False
             if line and line["state"] != "outage":
                 # Above `issued` is a number that was given out in a moment that was lost: it has to be told.
                 if not line["serving"] < number <= line["issued"]:
-                    return
+                    return True
                 _pause(_until_next_poll(line, number))
             else:
                 _pause(place["retry_after"])

@@ -15,6 +15,7 @@ from conftest import missing
 from page_shop import Shop, open_shop
 
 from admitgate.challenge import Altcha
+from admitgate.counter import event_keys
 from admitgate.embedded import EmbeddedRedis
 
 pytestmark = pytest.mark.slow
@@ -61,6 +62,31 @@ def test_a_client_waits_its_turn_politely_and_gets_in(shop: Shop, command: list[
     assert "status" not in asked[asked.index("check-in") :]
     moments = [at for path, at in shop.asked if path.endswith(f"/{event}")]
     assert all(later - earlier > 0.15 for earlier, later in zip(moments, moments[2:], strict=False))
+
+
+def test_a_client_goes_by_the_number_that_was_drawn(
+    shop: Shop, command: list[str], redis_server: EmbeddedRedis
+) -> None:
+    """Once the draw is done it asks for the page again, which tells it."""
+    event = f"draw-{command[-1][-3:].strip('.')}"
+    sid = shop.occupy(event)
+    with redis.Redis.from_url(redis_server.url) as client:
+        settings = event_keys("clients", event)[5]
+        later = (client.time()[0] + 3600) * 1000
+        client.hset(settings, mapping={"opens_at": later, "shuffle": "1", "seed": "5eed"})
+        shop.join_and_go_away(event, 30)
+        with subprocess.Popen(
+            [*command, shop.url(event)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        ) as visitor:
+            deadline = time.monotonic() + 20
+            while not shop.polls(event):
+                assert time.monotonic() < deadline, "it never asked"
+                time.sleep(0.05)
+            client.hset(settings, "opens_at", client.time()[0] * 1000)
+            shop.make_room(event, sid)
+            said, told = visitor.communicate(timeout=30)
+    assert visitor.returncode == 0, told
+    assert b"<h1>Check-out</h1>" in said
 
 
 def test_a_client_gives_up_when_the_line_is_closed(

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Iterator
-from datetime import datetime, timedelta, timezone
+from urllib.request import urlopen
 
 import pytest
 import redis
 import test_page_visits
 from page_shop import Shop, open_shop
-from playwright.sync_api import Page, Request, expect
+from playwright.sync_api import Page, expect
 from test_page_visits import NewVisitor, in_state, inside, reference
 
 from admitgate.counter import event_keys
@@ -25,7 +24,6 @@ playwright, browser = test_page_visits.playwright, test_page_visits.browser
 new_visitor, keys = test_page_visits.new_visitor, test_page_visits.keys
 
 SEED = "5eed0fada7ab1e0ff1ce5eed0fada7ab"
-AT_ONCE = "Math.random = () => 0;"  # nobody waits for their moment of the minute
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +40,11 @@ def schedule(keys: redis.Redis, event: str, in_seconds: float, name: str = "open
     keys.hset(event_keys("draw", event)[5], mapping={name: str(at_ms), **more})
 
 
+def everybody_has_heard(keys: redis.Redis, event: str) -> None:
+    """The half minute is over in which a draw gets about."""
+    keys.hset(event_keys("draw", event)[0], "moved_at", 0)
+
+
 def drawn(page: Page) -> tuple[int, int]:
     """Which place of how many the page says it drew."""
     line = page.locator("[data-admitgate=drawn]")
@@ -54,9 +57,8 @@ def test_too_early_there_is_no_number_and_then_one_by_itself(
     shop: Shop, new_visitor: NewVisitor, keys: redis.Redis
 ) -> None:
     """The page says when the room opens, asks seldom, and joins."""
-    schedule(keys, "early", 3, "waiting_from")
+    schedule(keys, "early", 3600, "waiting_from")
     visitor = new_visitor()
-    visitor.add_init_script(AT_ONCE)
     page = visitor.new_page()
     page.goto(shop.url("early"))
     in_state(page, "early")
@@ -64,6 +66,7 @@ def test_too_early_there_is_no_number_and_then_one_by_itself(
     expect(page.locator("[data-admitgate=opens]")).to_be_visible()
     expect(page.get_by_text("Leave the line", exact=True)).to_have_count(0)
     assert visitor.cookies() == []
+    schedule(keys, "early", 0, "waiting_from")
     inside(page)
 
 
@@ -73,7 +76,7 @@ def test_everybody_sees_the_place_that_python_reckons(
     """Before the opening the seed's hash, after it the place; and the best of those present goes in first."""
     event = "lottery"
     sid = shop.occupy(event)
-    schedule(keys, event, 6, shuffle="1", seed=SEED)
+    schedule(keys, event, 3600, shuffle="1", seed=SEED)
     shop.join_and_go_away(event, 20)
     pages = [new_visitor().new_page() for _ in range(3)]
     for page in pages:
@@ -84,6 +87,7 @@ def test_everybody_sees_the_place_that_python_reckons(
         page.get_by_text("Check the draw").click()
         expect(page.get_by_text(f"SHA-256: {seed_hash(SEED)}")).to_be_visible()
     shop.join_and_go_away(event, 20)
+    schedule(keys, event, 1)
     status = f"{shop.address}/_admitgate/status/{event}"
     places = {}
     for arrival, page in enumerate(pages, 21):
@@ -96,6 +100,7 @@ def test_everybody_sees_the_place_that_python_reckons(
             f"admitgate verify --seed {SEED} --count 43 --ordinal {arrival} --hash {seed_hash(SEED)}"
         )
         places[place] = page
+    everybody_has_heard(keys, event)
     for page in pages:
         in_state(page, "ready")
     shop.make_room(event, sid)
@@ -111,10 +116,11 @@ def test_whoever_comes_after_the_draw_stands_behind_it(
     """And is told nothing of a draw that they were not in."""
     event = "late"
     shop.occupy(event)
-    schedule(keys, event, 1, shuffle="1", seed=SEED)
-    shop.join_and_go_away(event, 5)
+    schedule(keys, event, 3600, shuffle="1", seed=SEED)
     early = new_visitor().new_page()
     early.goto(shop.url(event))
+    in_state(early, "opens")
+    schedule(keys, event, 0)
     drawn(early)
     page = new_visitor().new_page()
     page.goto(shop.url(event))
@@ -127,12 +133,13 @@ def test_a_draw_is_told_without_javascript(shop: Shop, new_visitor: NewVisitor, 
     """Before it the hash, after it the place: all of it is text, and the page loads itself again."""
     event = "plain"
     shop.occupy(event)
-    schedule(keys, event, 2, shuffle="1", seed=SEED)
+    schedule(keys, event, 3600, shuffle="1", seed=SEED)
     page = new_visitor(java_script_enabled=False).new_page()
     page.goto(shop.url(event))
     in_state(page, "opens")
     expect(page.get_by_text("is put into a random order")).to_be_visible()
     assert seed_hash(SEED) in page.content()
+    schedule(keys, event, 0)
     assert drawn(page) == (1, 1)
     assert f"--seed {SEED} --count 1 --ordinal 1" in page.content()
 
@@ -153,24 +160,24 @@ def test_who_shares_an_address_waits_for_the_others_there(
         inside(page)
 
 
-def test_a_status_that_nobody_writes_any_more_is_an_outage(shop: Shop, new_visitor: NewVisitor) -> None:
+def test_a_status_that_nobody_writes_any_more_is_an_outage(
+    shop: Shop, new_visitor: NewVisitor, keys: redis.Redis
+) -> None:
     """The page keeps its place and says that it can't look up the line. (Its clock runs fast.)"""
     shop.occupy("dead")
+    keys.hset(event_keys("draw", "dead")[5], "state", "paused")
     page = new_visitor().new_page()
-    page.clock.install(time=datetime.now(timezone.utc) + timedelta(seconds=1))
-    shop.join_and_go_away("dead", 5000)
+    page.clock.install()
     page.goto(shop.url("dead"))
-    in_state(page, "waiting")
-    answers: list[bytes] = []
-
-    def same(route: object, request: Request) -> None:
-        answers or answers.append(route.fetch().body())  # type: ignore[attr-defined, func-returns-value]
-        route.fulfill(body=answers[0], content_type="application/json")  # type: ignore[attr-defined]
-
-    page.route("**/status/**", same)
+    in_state(page, "paused")
+    with urlopen(f"{shop.address}/_admitgate/status/dead") as answer:
+        body = answer.read()
+    page.route("**/status/**", lambda route: route.fulfill(body=body, content_type="application/json"))
     before = reference(page)
-    deadline = time.monotonic() + 20
-    while page.locator("main").get_attribute("data-state") != "outage" and time.monotonic() < deadline:
-        page.clock.run_for(5_000)
+    for _ in range(120):
+        page.clock.run_for(1_000)
+        page.wait_for_timeout(10)
+        if page.locator("main").get_attribute("data-state") == "outage":
+            break
     in_state(page, "outage")
     assert reference(page) == before

@@ -139,6 +139,13 @@ OPERATED = (
         "test_who_came_before_the_opening_goes_in_by_the_order_of_the_draw",
     ),
     _mutant(
+        "draw: heard first",
+        "flow",
+        "now + math.min(HEAR_MOST_MS, math.max(HEAR_LEAST_MS, hear_ms)) - grace_ms, false",
+        "now - grace_ms, true",
+        "test_after_a_draw_everybody_hears_their_place_before_the_first_are_called",
+    ),
+    _mutant(
         "draw: without the hole",
         "flow",
         "hole_from, hole_to = math.max(gap_from, from), gap_to\n",

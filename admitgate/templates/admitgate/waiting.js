@@ -63,10 +63,11 @@ function visitorInLine(facts, place, world) {
 
   function usualSeconds() {
     if (!hasStatus || number === null) return place.poll_seconds;
-    return pollSeconds(line, counting, world.isHidden() && !isUndrawn() ? HIDDEN_SECONDS : 0);
+    if (isUndrawn()) return line.poll.ceiling;
+    return pollSeconds(line, counting, world.isHidden() ? HIDDEN_SECONDS : 0);
   }
 
-  // Before a draw nobody has a place, and anybody may be the first after it.
+  // Before a draw nobody has a place: nobody has to ask more often than others, nor may anybody ask less.
   const isUndrawn = () => !!line.draw && !line.draw.seed;
 
   function takeDraw(draw) {

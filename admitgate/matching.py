@@ -82,11 +82,15 @@ class Rules:
         """The match of a path where a rule for an endpoint has its slots given back."""
         self._of_event = remembered(self._find_event)
         self._of_other_rules: Callable[[str], Match | None] = lambda event: None
+        self._owned: dict[tuple[int, str], Rule] = {}
         self._as_owned: dict[tuple[int, int], Rule] = {}
 
     def of_event(self, event: str) -> Match | None:
-        """The first rule that has such an event: for the requests that name an event and not a path."""
-        return self._of_event(event) or self._of_other_rules(event)
+        """The match of the rule that an event belongs to: for requests that name an event and not a path."""
+        own, other = self._of_event(event), self._of_other_rules(event)
+        if own is None or other is None:
+            return own or other
+        return other if claim(other.rule, event) > claim(own.rule, event) else own
 
     def of_known_event(self, event: str) -> Match | None:
         """The same for a name that anybody may have made up: only a rule that knows it has it."""
@@ -103,6 +107,7 @@ class Rules:
     def ask_also(self, of_event: Callable[[str], Match | None]) -> None:
         """Where to ask for the events of rules that aren't in the settings."""
         self._of_other_rules = of_event
+        self._owned.clear()
 
     def exempts(self, path: str) -> bool:
         """True for a path that nobody waits for, as long as it is written plainly."""
@@ -163,20 +168,34 @@ class Rules:
 
     def _match(self, rule: Rule, event: str, is_gated: bool, is_releasing: bool) -> Match:
         """An event has one line, with its own rule's options, by whichever rule one has come to it."""
-        owner = self._of_event(event) if rule.events is None else None
-        if owner is not None and owner.rule is not rule and owner.rule.events is None:
-            rule = self._owned(rule, owner.rule)
-        return self._made(rule, event, is_gated, is_releasing)
+        key = id(rule), event
+        owned = self._owned.get(key)
+        if owned is None:
+            if len(self._owned) >= _remembered:
+                self._owned.clear()
+            owned = self._owned[key] = self._with_options_of_the_owner(rule, event)
+        return self._made(owned, event, is_gated, is_releasing)
 
-    def _owned(self, rule: Rule, owner: Rule) -> Rule:
-        pair = id(rule), id(owner)
+    def _with_options_of_the_owner(self, rule: Rule, event: str) -> Rule:
+        match = self.of_event(event) if rule.events is None else None
+        if match is None or match.rule is rule or match.rule.events is not None:
+            return rule  # those that know their events share none
+        if claim(rule, event) >= claim(match.rule, event):
+            return rule
+        pair = id(rule), id(match.rule)
         if pair not in self._as_owned:
-            shared = {name: getattr(owner, name) for name in SHARED_OPTIONS}
-            self._as_owned[pair] = replace(rule, **shared) if disagreements(owner, rule, "") else rule
+            shared = {name: getattr(match.rule, name) for name in SHARED_OPTIONS}
+            self._as_owned[pair] = replace(rule, **shared) if disagreements(match.rule, rule, event) else rule
         return self._as_owned[pair]
 
     def _made(self, rule: Rule, event: str, is_gated: bool, is_releasing: bool) -> Match:
         return Match(rule, event, cookie_name(self._cookie_prefix, event), is_gated, is_releasing)
+
+
+def claim(rule: Rule, event: str) -> tuple[bool, int]:
+    """How much of an event's name is a rule's own word; less than nothing where the name is all a view's."""
+    template = rule.template()
+    return particularity(template) if template_pattern(template).fullmatch(event) else (False, -1)
 
 
 def _first(found: Iterable[dict[str, Any] | None]) -> dict[str, Any] | None:

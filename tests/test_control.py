@@ -26,7 +26,8 @@ _a_month_ms = 30 * 24 * 3600 * 1000
 
 
 def control_of(url: str, *rules: Rule) -> Control:
-    return Control.of(Config.from_options({"rules": rules or (RULE,), "redis_url": url, "secret_key": KEY}))
+    options = {"rules": rules or (RULE,), "redis_url": url, "redis_timeout_seconds": 10, "secret_key": KEY}
+    return Control.of(Config.from_options(options))
 
 
 @pytest.fixture

@@ -43,7 +43,12 @@ Run = Callable[..., Result]
 @pytest.fixture
 def run(redis_url: str, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Runs ``admitgate …`` with the shop's settings from the environment."""
-    settings = {"REDIS_URL": redis_url, "SECRET_KEY": KEY, "RULES": json.dumps(RULES)}
+    settings = {
+        "REDIS_URL": redis_url,
+        "SECRET_KEY": KEY,
+        "RULES": json.dumps(RULES),
+        "REDIS_TIMEOUT_SECONDS": "10",
+    }
     for name, value in settings.items():
         monkeypatch.setenv(f"ADMITGATE_{name}", value)
     return lambda *words, **options: CliRunner().invoke(main, words, **options)
@@ -55,8 +60,8 @@ def gala(redis_url: str, run: Run) -> EventControl:
     site = Opener(sites.PlainAdapter, redis_url)(capacity=5)
     site.fill()
     rules = [Rule(**options) for options in RULES]
-    config = Config.from_options({"rules": rules, "redis_url": redis_url, "secret_key": KEY})
-    return Control.of(config).event("gala")
+    options = {"rules": rules, "redis_url": redis_url, "redis_timeout_seconds": 10, "secret_key": KEY}
+    return Control.of(Config.from_options(options)).event("gala")
 
 
 # --- looking

@@ -144,12 +144,12 @@ def _said_in_a_sentence() -> Iterator[None]:
 
 
 def _desk(shop: Any, settings: str | None) -> Desk:
-    if isinstance(shop, Shop):  # inside of a framework, which has read them
-        edge = shop.edge()
-        return Desk(edge.config, edge.control, shop)
-    config = config_from_environment(settings)
+    """In a framework the settings have been read, and its router knows more events than they do."""
+    edge = shop.edge() if isinstance(shop, Shop) else None
+    config = edge.config if edge else config_from_environment(settings)
     patient = replace(config, redis_timeout_seconds=max(config.redis_timeout_seconds, _patience_seconds))
-    return Desk(config, Control.of(patient))
+    control = Control.of(patient, edge.gate.of_known_event if edge else None)
+    return Desk(config, control, shop if edge else None)
 
 
 def _can_be_asked() -> bool:

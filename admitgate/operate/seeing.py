@@ -44,7 +44,7 @@ class _Look:
         known, message = self._snapshot, self._settings.get("message", "")
         state = colored(state_of(self._settings, known))
         if known is None:
-            capacity = self._settings.get("capacity") or str(self._event.rule.capacity)
+            capacity = self._settings.get("capacity") or str(self._event.rule.capacity_now())
             return self._event.name, state, "0", capacity, "0", "0", "0", message
         figures = (known.in_use, known.capacity, known.waiting, known.present)
         pace = f"{known.admitted_per_minute:.0f}"
@@ -111,7 +111,7 @@ def events_(desk: Desk) -> None:
     Those that somebody has come to, that an operator has changed, or that a rule names.
     """
     found = desk.events(())
-    rows = [(event.name, event.rule.name, str(event.rule.capacity)) for event in found]
+    rows = [(event.name, event.rule.name, str(event.rule.capacity_now())) for event in found]
     said = [{"event": name, "rule": rule, "capacity": int(capacity)} for name, rule, capacity in rows]
     lines = table(("event", "rule", "capacity"), rows, right=[2])
     desk.tell(said, lines if rows else ["No event yet: nobody has come, and no rule names one."])

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
 
 import pytest
 import redis
@@ -13,9 +12,11 @@ from conftest import missing
 from redis.cluster import ClusterNode
 from redis.crc import key_slot
 from servers import Nodes, client_of, until
-from sites import Browser, Opener, PlainAdapter, Site, state_keys
+from sites import CHECKOUT_RULE, KEY, ASGIAdapter, Browser, Opener, PlainAdapter, Site, state_keys
 
+from admitgate import Config
 from admitgate.connection import connect
+from admitgate.control import Control
 from admitgate.counter import Counter
 from admitgate.embedded import EmbeddedRedis, find_server
 from admitgate.errors import AdmitgateError
@@ -23,6 +24,7 @@ from admitgate.memory import Memories
 
 pytestmark = pytest.mark.slow
 
+OpenSite = Callable[..., Site]
 EVENTS = [f"event-{number}" for number in range(60)]
 IN_LINE = ("waiting", "ready")
 _line_of = Counter(None, Memories()).keys
@@ -53,10 +55,15 @@ def empty(nodes: Nodes) -> Nodes:
     return nodes
 
 
-def open_site(nodes: Nodes, **options: Any) -> Site:
-    """A shop on the cluster, in which every request asks Redis."""
-    options = {"capacity": 1, "grace_seconds": 1, "verify_every_request": True, **options}
-    return Opener(PlainAdapter, nodes.url)(**{"redis_timeout_seconds": 1.0, **options})
+@pytest.fixture(
+    params=[pytest.param(PlainAdapter, id="threads"), pytest.param(ASGIAdapter, id="an event loop")]
+)
+def open_site(request: pytest.FixtureRequest, empty: Nodes) -> Iterator[OpenSite]:
+    """Opens shops on the cluster, in which every request asks Redis."""
+    opener = Opener(request.param, empty.url)
+    usual = {"capacity": 1, "grace_seconds": 1, "verify_every_request": True, "redis_timeout_seconds": 1.0}
+    yield lambda **options: opener(**usual | options)
+    opener.close()
 
 
 def checkout(event: str) -> str:
@@ -87,9 +94,9 @@ def is_well(site: Site, event: str) -> bool:
     return state_of(site.browser(), event) != "outage"
 
 
-def test_events_spread_over_the_nodes_and_each_stays_on_one(empty: Nodes) -> None:
+def test_events_spread_over_the_nodes_and_each_stays_on_one(open_site: OpenSite, empty: Nodes) -> None:
     """Sixty of them: every node has some, and nothing of an event is on two."""
-    site = open_site(empty)
+    site = open_site()
     for event in EVENTS:
         assert site.is_in(path=checkout(event))
     tags = []
@@ -100,9 +107,9 @@ def test_events_spread_over_the_nodes_and_each_stays_on_one(empty: Nodes) -> Non
     assert min(map(len, tags)) >= 5
 
 
-def test_the_whole_road_on_every_node(empty: Nodes) -> None:
+def test_the_whole_road_on_every_node(open_site: OpenSite, empty: Nodes) -> None:
     """In, full, in line, paid, called, in."""
-    site = open_site(empty)
+    site = open_site()
     waiting: dict[str, Browser] = {}
     for event, _ in one_of_each(empty):
         inside, waiting[event] = site.fill(checkout(event)), site.browser()
@@ -114,9 +121,11 @@ def test_the_whole_road_on_every_node(empty: Nodes) -> None:
         assert not site.is_in(path=checkout(event))
 
 
-def test_a_node_that_dies_takes_no_other_events_along(empty: Nodes, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_node_that_dies_takes_no_other_events_along(
+    open_site: OpenSite, empty: Nodes, caplog: pytest.LogCaptureFixture
+) -> None:
     """kill -9. Its own events are an outage until it is back, and then as they were; two lines in the log."""
-    site = open_site(empty)
+    site = open_site()
     (lost, server), *others = one_of_each(empty)
     inside = {event: site.fill(checkout(event)) for event, _ in [(lost, server), *others]}
     waiting = site.browser()
@@ -134,12 +143,12 @@ def test_a_node_that_dies_takes_no_other_events_along(empty: Nodes, caplog: pyte
     assert site.is_in(inside[lost], checkout(lost))
     assert waiting.place(checkout(lost))["number"] == number
     assert not site.is_in(path=checkout(lost))
-    told = [record.getMessage() for record in caplog.records if record.name == "admitgate"]
+    told = [record.getMessage() for record in caplog.records if record.levelno > logging.INFO]
     assert [line.split(":")[0] for line in told] == ["outage", "outage over"]
     assert all(f"Redis node 127.0.0.1:{server.port}" in line for line in told)
 
 
-def test_a_worker_that_starts_while_a_node_is_away(empty: Nodes) -> None:
+def test_a_worker_that_starts_while_a_node_is_away(open_site: OpenSite, empty: Nodes) -> None:
     """The first host of its URL says nothing, as do a third of the events."""
     (lost, server), (event, _), _ = sorted(
         one_of_each(empty), key=lambda pair: pair[1] is not empty.servers[0]
@@ -147,7 +156,7 @@ def test_a_worker_that_starts_while_a_node_is_away(empty: Nodes) -> None:
     assert server is empty.servers[0]
     servers.kill(server)
     try:
-        site = open_site(empty)
+        site = open_site()
         assert state_of(site.browser(), lost) == "outage"
         assert site.is_in(path=checkout(event))
     finally:
@@ -170,10 +179,10 @@ def move(nodes: Nodes, slot: int, source: EmbeddedRedis, target: EmbeddedRedis) 
 
 
 def test_an_event_that_moves_to_another_node_is_followed(
-    empty: Nodes, caplog: pytest.LogCaptureFixture
+    open_site: OpenSite, empty: Nodes, caplog: pytest.LogCaptureFixture
 ) -> None:
     """While its keys are under way it is an outage, for nobody else; the new node is told the scripts."""
-    site = open_site(empty, capacity=2)
+    site = open_site(capacity=2)
     (event, source), (_, target), _ = one_of_each(empty)
     neighbour = next(other for other in EVENTS[::-1] if other != event and node_of(other, empty) is source)
     inside, waiting = [site.fill(checkout(event)), site.fill(checkout(event))], site.browser()
@@ -216,11 +225,12 @@ def test_commands_besides_scripts(empty: Nodes) -> None:
     assert client.hgetall(b"key-7") == {b"number": b"7"}
 
 
-def test_a_client_object_of_redis_py_is_as_good(empty: Nodes) -> None:
+@pytest.mark.parametrize("open_site", [pytest.param(PlainAdapter, id="threads")], indirect=True)
+def test_a_client_object_of_redis_py_is_as_good(open_site: OpenSite, empty: Nodes) -> None:
     """It connects when it is made, and takes one node's outage for everybody's; but there is no traceback."""
     start = [ClusterNode("127.0.0.1", server.port) for server in empty.servers]
     with redis.RedisCluster(startup_nodes=start, socket_timeout=1, require_full_coverage=False) as client:
-        site = open_site(empty, redis_client=client)
+        site = open_site(redis_client=client)
         (lost, server), (event, _), _ = one_of_each(empty)
         assert site.is_in(path=checkout(event))
         inside = site.fill(checkout(lost))
@@ -231,3 +241,19 @@ def test_a_client_object_of_redis_py_is_as_good(empty: Nodes) -> None:
         finally:
             server.start()
         until(lambda: is_well(site, lost), what="its events are asked for again")
+
+
+@pytest.mark.parametrize("open_site", [pytest.param(PlainAdapter, id="threads")], indirect=True)
+def test_an_operator_finds_and_changes_events_on_all_nodes(open_site: OpenSite, empty: Nodes) -> None:
+    """Each event's settings and log are where its line is."""
+    site, events = open_site(), sorted(EVENTS[:12])
+    for event in events:
+        site.fill(checkout(event))
+    options = {"rules": [CHECKOUT_RULE], "redis_url": empty.url, "secret_key": KEY}
+    control = Control.of(Config.from_options({"redis_timeout_seconds": 10, **options}))
+    assert control.events() == events
+    for event in events:
+        assert len(control.event(event).close("Sold out", by="ada")) == 2
+        assert control.event(event).log(1)[0].who == "ada"
+        told = site.browser().place(checkout(event))
+        assert (told["state"], told["message"]) == ("closed", "Sold out")

@@ -19,12 +19,19 @@ from fleet import Fleet, Told, fleet
 from servers import until
 
 import admitgate
-from admitgate import supervisor
+from admitgate import Config, Rule, supervisor
+from admitgate.control import Control
 from admitgate.embedded import EmbeddedRedis
 
 pytestmark = pytest.mark.slow
 
-RULE = {"capacity": 3, "lease_seconds": 8, "admit_per_minute": 600, "verify_every_request": True}
+RULE: dict[str, Any] = {
+    "capacity": 3,
+    "lease_seconds": 6,
+    "claim_seconds": 3,
+    "admit_per_minute": 600,
+    "verify_every_request": True,
+}
 KEY = "the shop's key, known to nobody outside"
 CROWDED, CALM = "/events/gala/checkout", "/events/calm/checkout"
 CODE = Path(admitgate.__file__).parent.parent
@@ -52,9 +59,8 @@ def start(
     """Starts a command where the shop's settings are at hand."""
     folder = tmp_path_factory.mktemp("operator")
     rules = [{"path": "/events/<event>/checkout", **RULE}]
-    (folder / "settings_of_the_day.py").write_text(
-        f"ADMITGATE = {dict(rules=rules, redis_url=redis_server.url, secret_key=KEY)!r}\n"
-    )
+    settings = {"rules": rules, "redis_url": redis_server.url, "secret_key": KEY}
+    (folder / "settings_of_the_day.py").write_text(f"ADMITGATE = {settings!r}\n")
     environment = {**os.environ, "PYTHONPATH": str(CODE), "ADMITGATE_SETTINGS": "settings_of_the_day"}
 
     def start(*words: str) -> subprocess.Popen[str]:
@@ -66,7 +72,7 @@ def start(
 
 
 @pytest.fixture
-def run(start: Callable[..., subprocess.Popen[str]]) -> Iterator[Command]:
+def run(start: Callable[..., subprocess.Popen[str]], redis_server: EmbeddedRedis) -> Iterator[Command]:
     """Runs a command to its end; what was done to the crowd's event is undone in the end."""
 
     def run(*words: str, status: int = 0) -> str:
@@ -76,12 +82,11 @@ def run(start: Callable[..., subprocess.Popen[str]]) -> Iterator[Command]:
         return said + complaint
 
     yield run
-    run(
-        "set",
-        "gala",
-        *(f"{name}=rule" for name in ("capacity", "admit_per_minute", "message", "max_waiting")),
-    )
-    run("open", "gala")
+    rules = [Rule("/events/<event>/checkout", **RULE)]
+    options = {"rules": rules, "redis_url": redis_server.url, "redis_timeout_seconds": 10, "secret_key": KEY}
+    event = Control.of(Config.from_options(options)).event("gala")
+    event.set(**dict.fromkeys(("capacity", "message", "max_waiting")))
+    event.open()
 
 
 def each(shop: Fleet, path: str, cookie: str = "") -> list[Told]:
@@ -114,9 +119,9 @@ def test_the_line_is_seen_from_outside(run: Command) -> None:
     """Figures of a line that moves."""
     told = status_of(run)
     assert told["state"] == "waiting"
-    assert told["line"]["waiting"] > 3
+    assert told["line"]["waiting"] > 0
     assert 0 < told["line"]["in_use"] <= RULE["capacity"]
-    assert told["totals"]["admitted"] >= RULE["capacity"]
+    assert told["totals"]["joined"] >= told["line"]["waiting"]
     assert "gala" in run("status")
     assert "gala" in run("events")
 
@@ -172,7 +177,7 @@ def test_pause_admit_and_resume(shop: Fleet, run: Command) -> None:
     assert told["settings"].get("extra", "0") == "0"
     run("resume", "calm")
     run("reset", "calm", "--yes")
-    assert states(shop, CALM) == {"in"}
+    assert "in" in states(shop, CALM)
 
 
 def test_queue_all(shop: Fleet, run: Command) -> None:

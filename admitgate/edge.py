@@ -8,7 +8,7 @@ that await: it differs in how Redis is asked, and has no word in what is decided
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -27,7 +27,7 @@ from .in_flight import InFlight, too_many
 from .memory import Memories
 from .page import Page
 from .road import Road
-from .rules import OURS, Match, Rule
+from .rules import OURS, Find, Match, Rule
 from .signals import Signals
 from .start import StartCheck
 from .status import Status
@@ -41,6 +41,9 @@ if TYPE_CHECKING:
 RELEASE_HEADER = "admitgate-release"
 Outcome = Answer | Admission | None
 """An answer to send as it is; or the application's turn, with an admission or (None) without."""
+
+SETTLED = (Answer, Admission)
+"""The kinds of an outcome for which nobody has to be asked."""
 
 _pause_most = 2.0  # seconds
 
@@ -67,6 +70,19 @@ class Edge:
 
     Where there is a ``router``, rules may go by what it chooses, and views may say that nobody waits there.
     """
+
+    config: Config
+    memories: Memories
+    gate: Gate
+    signals: Signals
+    breaker: Breaker
+    counter: Counter
+    control: Control
+    console: Console | None
+    start_check: StartCheck
+    match: Find
+    find: Find
+    leave: Callable[[Admission], None]
 
     def __init__(self, config: Config, router: Router | None = None) -> None:
         self._asks_the_shop = bool(config.exempt_calls) or config.identity is not None
@@ -96,6 +112,7 @@ class Edge:
         """To be called for each admission, when the application has answered or broken."""
         self._status = Status(config, self.gate, page, self._road, memories)
         client = config.redis_client or connect(config.redis_url or "", config.redis_timeout_seconds)
+        self.signals.listen_to(client)
         self.breaker = Breaker(
             on_open=self._go_without, on_close=self.signals.back, pause_most=_longest_pause(config.rules)
         )
@@ -121,7 +138,7 @@ class Edge:
     def respond(self, visit: Visit, match: Match) -> Outcome:
         """What becomes of the visit."""
         outcome = self.outcome(visit, match, self)
-        return outcome if outcome is None or isinstance(outcome, Answer | Admission) else self._run(outcome)
+        return outcome if outcome is None or isinstance(outcome, SETTLED) else self._run(outcome)
 
     def may_block(self, visit: Visit, match: Match) -> bool:
         """True where the steps to an outcome ask the shop's own callables, which may take their time.

@@ -55,7 +55,7 @@ class InFlight:
 
     def _is_among_the_first(self, most: int, inside: dict[int, str], admission: Admission) -> bool:
         sid = inside[id(admission)]
-        theirs = [key for key, other in list(inside.items()) if other == sid]
+        theirs = [key for key, other in inside.copy().items() if other == sid]
         if theirs.index(id(admission)) < most:
             return True
         self.leave(admission)

@@ -27,6 +27,7 @@ def template_names(template: str) -> set[str]:
     return names
 
 
+@lru_cache(_remembered)
 def particularity(template: str) -> tuple[bool, int]:
     """How much of an event's name a template says by itself: all of it is the most."""
     return not template_names(template), len(skeleton(template).replace("{}", ""))
@@ -40,6 +41,7 @@ def skeleton(template: str) -> str:
     )
 
 
+@lru_cache(_remembered)
 def template_pattern(template: str) -> re.Pattern[str]:
     """What every event of a template looks like."""
     parts = (

@@ -54,14 +54,30 @@ def readings(path: str) -> list[str]:
     for _ in range(_decodings + 1):
         slashed = path.replace("\\", "/")
         for text in (slashed, _params.sub("", slashed), _params.sub("", _junk.sub("", slashed))):
-            tidy = _tidy(text.strip())
-            found.pop(tidy, None)
-            found[tidy] = None
+            for tidy in (_merged(text.strip()), _merged(_resolved(text.strip())), _tidy(text.strip())):
+                found.pop(tidy, None)
+                found[tidy] = None
         decoded = unquote(path, errors="replace")
         if decoded == path:
             break
         path = decoded
     return list(found)
+
+
+def _merged(path: str) -> str:
+    """Without empty segments, and nothing else: what a router does that leaves the dots to its views."""
+    return "/" + "/".join(filter(None, path.split("/")))
+
+
+def _resolved(path: str) -> str:
+    """With the dots followed as RFC 3986 has it: an empty segment is one, too."""
+    segments: list[str] = []
+    for segment in path.split("/")[1:]:
+        if segment == "..":
+            segments[-1:] = []
+        elif segment != ".":
+            segments.append(segment)
+    return "/" + "/".join(segments)
 
 
 def _tidy(path: str) -> str:

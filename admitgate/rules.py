@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
 from typing import Any
@@ -262,7 +262,7 @@ class Rule:
     def _capacity_faults(self) -> Iterator[str]:
         if not is_capacity(self.capacity):
             yield f"capacity is {self.capacity!r}: give {CAPACITIES}."
-        elif self.ramp_floor is not None and self.ramp_seconds is None:
+        elif is_number(self.ramp_floor, 1, math.inf) and self.ramp_seconds is None:
             yield f"ramp_floor is {self.ramp_floor!r}, but there is no ramp_seconds: give both, or neither."
         elif isinstance(self.capacity, int) and is_number(self.ramp_floor, self.capacity + 1, math.inf):
             yield f"ramp_floor is {self.ramp_floor!r}, which is more than the capacity ({self.capacity})."
@@ -330,5 +330,8 @@ class Match:
     is_gated: bool
     is_releasing: bool
 
+
+Find = Callable[[str], Match | None]
+"""From a path, or from an event's name, to what it comes to."""
 
 OURS = Match(Rule("/", capacity=0), "", "", is_gated=False, is_releasing=False)  # a path below the mount

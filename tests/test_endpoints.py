@@ -973,7 +973,8 @@ def dotted_view(request: HttpRequest) -> HttpResponse:
 def test_plain_wsgi_has_no_endpoints() -> None:
     """With the cure."""
     rule = Rule(endpoint="shop.checkout", capacity=1)
-    with pytest.raises(ConfigError, match=r"'shop.checkout', but plain WSGI and ASGI have no endpoints: give a path"):
+    sentence = r"'shop.checkout', but plain WSGI and ASGI have no endpoints: give a path"
+    with pytest.raises(ConfigError, match=sentence):
         AdmitGate(lambda environ, start: [], secret_key=KEY, redis_url="redis://x", rules=[rule])
 
 

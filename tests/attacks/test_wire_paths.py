@@ -23,6 +23,8 @@ ODD_PATHS = [
     written("/x/../checkout", "/x/%2e%2e/checkout", "/x/%2e%2e/checkout"),
     written("/x/../checkout", f"//{EVIL}/../checkout", "//host/../checkout"),
     written("/checkout//", "/checkout//"),
+    written("/checkout//", "/checkout//..", "/checkout//.."),
+    written("/checkout//", "/checkout////../////x", "/checkout////../////x"),
     written("/checkout;a=b", "/checkout;a=b"),
     written("/checkout;a=b", "/x;a=b/../checkout;c", "/x;a=b/../checkout;c"),
     written("/Checkout", "/Checkout"),

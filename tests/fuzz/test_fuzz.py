@@ -58,6 +58,9 @@ def test_a_few_thousand_inputs(name: str, examples: int) -> None:
 @pytest.mark.parametrize(
     "path",
     [
+        pytest.param("/checkout//..", id="dots behind an empty segment"),
+        pytest.param("/events/gala/checkout//../x", id="dots behind an empty segment, and more"),
+        pytest.param("/x//../../checkout", id="an empty segment that dots take along"),
         pytest.param("/checkout \x00", id="a space before a NUL"),
         pytest.param("/checkout ;a", id="a space before a parameter"),
         pytest.param("/;%2f ../checkout;a", id="an encoded slash within a parameter"),

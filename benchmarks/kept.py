@@ -34,11 +34,11 @@ def kept_under_gunicorn(redis_url: str, say: Callable[[str], None]) -> dict[str,
 
 
 def _kept(bare_port: int, gated_port: int) -> float:
-    cookie = burst(gated_port, [message(path)], at_once=1).answers[0].cookie
-    visitor = [message(path, cookie)] * requests
+    newcomers = burst(gated_port, [message(path)] * at_once, at_once=1)
+    visits = [message(path, newcomers.answers[nth % at_once].cookie) for nth in range(requests)]
 
     def turn(port: int) -> Burst:
-        done = burst(port, visitor, at_once=at_once)
+        done = burst(port, visits, at_once=at_once)
         assert {answer.status for answer in done.answers} == {200}
         return done
 

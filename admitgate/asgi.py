@@ -117,7 +117,7 @@ class _Turn:
         """Call the application."""
         receive = self._receive_and_see if self._admission.is_first else self._receive
         try:
-            await app(scope, receive, self._send_with_ours)
+            await app(scope, receive, self._pass_on)
         finally:
             if not self._is_answered:
                 self._edge.leave(self._admission)
@@ -128,25 +128,25 @@ class _Turn:
         self._has_left = self._has_left or message["type"] in _ends
         return message
 
-    async def _send_with_ours(self, message: Message) -> None:
-        if message["type"] not in _starts or self._is_answered:
-            return await self._send(message)
-        status = message.get("status", 101)
-        headers = await self._headers(status, message.get("headers") or ())
-        await self._send({**message, "headers": headers})
-        if not self._has_left:
-            self._is_answered = True
-            self._edge.leave(self._admission)
-        return None
+    def _pass_on(self, message: Message) -> Awaitable[None]:
+        is_start = not self._is_answered and message["type"] in _starts
+        return self._start(message) if is_start else self._send(message)
 
-    async def _headers(self, status: int, given: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    async def _start(self, message: Message) -> None:
         headers, asked = [], []
-        for name, value in given:
+        for name, value in message.get("headers") or ():
             if name.lower() == _release:
                 asked.append((RELEASE_HEADER, value.decode("latin-1")))
             else:
                 headers.append((name, value))
-        return headers + _encoded(await self._edge.headers(self._visit, self._admission, status, asked))
+        _, steps = self._edge.edge.conclude(self._admission, message.get("status", 101), asked)
+        if steps:
+            await self._edge.run(steps)
+        headers += _encoded(self._edge.edge.own_headers(self._visit, self._admission))
+        await self._send({**message, "headers": headers})
+        if not self._has_left:
+            self._is_answered = True
+            self._edge.leave(self._admission)
 
 
 async def _body(receive: Receive, length: int) -> bytes:
@@ -195,7 +195,7 @@ def visit_of(scope: Scope, trusted_proxies: Trusted = 0) -> Visit:
         (scope.get("root_path") or "").rstrip("/"),
         (scope.get("query_string") or b"").decode("latin-1"),
         lambda: scope.get("scheme") in ("https", "wss") or is_https(header, address, trusted_proxies),
-        header("cookie"),
+        _value(scope, b"cookie", b"; "),
         header,
         scope,
         address=address,
@@ -209,8 +209,10 @@ def _header(scope: Scope) -> Callable[[str], str]:
     def header(name: str) -> str:
         if is_program and name == "accept":
             return "application/json"
-        wanted = name.encode("latin-1")
-        found = [value for given, value in scope["headers"] if given == wanted]
-        return (b"; " if name == "cookie" else b", ").join(found).decode("latin-1")
+        return _value(scope, name.encode("latin-1"), b"; " if name == "cookie" else b", ")
 
     return header
+
+
+def _value(scope: Scope, wanted: bytes, between: bytes) -> str:
+    return between.join([value for name, value in scope["headers"] if name == wanted]).decode("latin-1")

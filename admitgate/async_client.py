@@ -1,7 +1,7 @@
 """From a URL to a client that tasks ask: ``connect`` for event loops, of which a process may have several.
 
-What belongs to a loop can't be used in another, nor after it has ended. So each has connections of its own,
-which are closed when it ends.
+What belongs to a loop can't be used in another, nor after it has ended. So each has a connection of its own,
+which is closed when the loop ends.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError
 
-from .async_connections import AsyncConnections, Make
+from .async_connection import AsyncConnection, Make
 from .connection import patience
 from .connections import Command
 
@@ -31,7 +31,7 @@ def connect_async(url: str, timeout_seconds: float) -> AsyncClient:
         from .async_topology import connect_many_async  # who has one Redis needs none of it
 
         return connect_many_async(url, timeout_seconds)
-    kind, options = options_of(url, timeout_seconds)
+    kind, options = options_of(url)
 
     async def make() -> Any:
         return kind(**options)
@@ -39,16 +39,22 @@ def connect_async(url: str, timeout_seconds: float) -> AsyncClient:
     return AsyncClient(make, timeout_seconds)
 
 
-def options_of(url: str, timeout_seconds: float) -> tuple[Callable[..., Any], dict[str, Any]]:
+def options_of(url: str) -> tuple[Callable[..., Any], dict[str, Any]]:
     """The kind of connection that a URL of one Redis asks for, and its options."""
     given = parse_url(url.replace("valkey", "redis", 1) if url.startswith("valkey") else url)
-    options: dict[str, Any] = {**given, **patience(timeout_seconds / 2), "retry": Retry(NoBackoff(), 0)}
+    options: dict[str, Any] = {**given, **_patience()}
     return options.pop("connection_class", Connection), options
+
+
+def _patience() -> dict[str, Any]:
+    """It tries once. The deadline is kept by ``AsyncConnection``, which knows when a loop has been busy."""
+    endless = {"socket_connect_timeout": None, "socket_timeout": None}
+    return {**patience(0), **endless, "retry": Retry(NoBackoff(), 0)}
 
 
 def options_with_tls(options: dict[str, Any]) -> tuple[Callable[..., Any], dict[str, Any]]:
     """The same of the options of a pool for threads."""
-    options = {**options, "retry": Retry(NoBackoff(), 0)}
+    options = {**options, **_patience()}
     return SSLConnection if options.pop("ssl", False) else Connection, options
 
 
@@ -63,7 +69,7 @@ class AsyncClient:
         """One command and its answer. A cluster's node takes a redirected one only if told so before."""
         loop = asyncio.get_running_loop()
         of_loop = self._by_loop.get(loop) or await self._begin(loop)
-        return await of_loop.connections.ask(command, is_redirected=is_redirected)
+        return await of_loop.connection.ask(command, is_redirected=is_redirected)
 
     async def evaluate(self, packed: bytes, key: str, with_source: Callable[[], list[Any]]) -> Any:
         """A script's answer; a Redis that doesn't have it (restarted, flushed) is sent the source."""
@@ -76,26 +82,26 @@ class AsyncClient:
         for other in list(self._by_loop):
             if other.is_closed() and (ended := self._by_loop.pop(other, None)):
                 ended.forget()
-        of_loop = self._by_loop[loop] = _OfOneLoop(AsyncConnections(self._make, seconds=self._seconds))
+        of_loop = self._by_loop[loop] = _OfOneLoop(AsyncConnection(self._make, seconds=self._seconds))
         await of_loop.watch(self, loop)
         return of_loop
 
 
 class _OfOneLoop:
-    """Connections, and what closes them when their loop ends, or when nobody has their client any more.
+    """A connection, and what closes it when its loop ends, or when nobody has its client any more.
 
     asyncio has no other word for the one moment than to end the asynchronous generators that are still open:
     ``asyncio.run``, asgiref, anyio and the servers all do.
     """
 
-    def __init__(self, connections: AsyncConnections) -> None:
-        self.connections = connections
+    def __init__(self, connection: AsyncConnection) -> None:
+        self.connection = connection
 
     async def watch(self, client: AsyncClient, loop: asyncio.AbstractEventLoop) -> None:
         """From now on."""
-        until_it_ends = _until_it_ends(self.connections)
+        until_it_ends = _until_it_ends(self.connection)
         await until_it_ends.__anext__()
-        self._end = finalize(client, _close_soon, loop, self.connections, until_it_ends)
+        self._end = finalize(client, _close_soon, loop, self.connection, until_it_ends)
         self._end.atexit = False
 
     def forget(self) -> None:
@@ -103,14 +109,14 @@ class _OfOneLoop:
         self._end.detach()
 
 
-async def _until_it_ends(connections: AsyncConnections) -> AsyncGenerator[None, None]:
+async def _until_it_ends(connection: AsyncConnection) -> AsyncGenerator[None, None]:
     try:
         yield
     finally:
-        connections.close_idle()
-        await asyncio.sleep(0)  # a connection that is cut is closed by the loop's next turn
+        connection.close()
+        await asyncio.sleep(0)  # what is cut is closed by the loop's next turn
 
 
-def _close_soon(loop: asyncio.AbstractEventLoop, connections: AsyncConnections, _: object) -> None:
-    with suppress(RuntimeError):  # the loop has ended, and they with it
-        loop.call_soon_threadsafe(connections.close_idle)
+def _close_soon(loop: asyncio.AbstractEventLoop, connection: AsyncConnection, _: object) -> None:
+    with suppress(RuntimeError):  # the loop has ended, and it too
+        loop.call_soon_threadsafe(connection.close)

@@ -15,11 +15,11 @@ from .admission import Admission
 from .async_client import connect_async
 from .async_counter import AsyncCounter
 from .config import Config
-from .edge import Edge, Outcome
+from .edge import SETTLED, Edge, Outcome
 from .errors import ConfigError, Outage
 from .gate import Steps, T
 from .rules import Match
-from .visit import Answer, Visit
+from .visit import Visit
 
 R = TypeVar("R")
 InThread = Callable[..., Awaitable[Any]]
@@ -36,8 +36,10 @@ class AsyncEdge:
         faults = async_faults(edge.config)
         if faults:
             raise ConfigError(faults)
-        self.edge, self._in_thread = edge, in_thread
+        self.edge: Edge = edge
+        self._in_thread = in_thread
         client = connect_async(edge.config.redis_url or "", edge.config.redis_timeout_seconds)
+        edge.signals.listen_to(client)
         self._counter = AsyncCounter(edge.counter, client, edge.memories, edge.breaker, in_thread)
         self._tasks: set[asyncio.Task[Any]] = set()
 
@@ -46,9 +48,9 @@ class AsyncEdge:
         if self.edge.may_block(visit, match):
             return await self._to_its_end(self._respond_at_leisure(visit, match))
         outcome = self.edge.outcome(visit, match, self)
-        if outcome is None or isinstance(outcome, Answer | Admission):
+        if outcome is None or isinstance(outcome, SETTLED):
             return outcome
-        return await self._to_its_end(self._run(outcome))
+        return await self.run(outcome)
 
     async def headers(
         self, visit: Visit, admission: Admission, status: int, given: Iterable[tuple[str, str]]
@@ -56,26 +58,30 @@ class AsyncEdge:
         """The application's headers as they go out; gives the slot back where the response asks for it."""
         headers, steps = self.edge.conclude(admission, status, given)
         if steps:
-            await self._to_its_end(self._run(steps))
+            await self.run(steps)
         return [*headers, *self.edge.own_headers(visit, admission)]
 
     def leave(self, admission: Admission) -> None:
         """The application has answered, or broken. Once for each admission that an edge was given."""
         self.edge.leave(admission)
 
+    async def run(self, steps: Steps[T]) -> T:
+        """Take the steps of a story, to its end."""
+        return await self._to_its_end(self._run(steps))
+
     async def give_up(self, admission: Admission) -> None:
         """The application broke before it answered: a slot whose cookie never goes out must come free."""
         steps = self.edge.giving_up(admission)
         if steps:
-            await self._to_its_end(self._run(steps))
+            await self.run(steps)
 
     async def arelease(self, admission: Admission) -> None:
         """Give the admission's slot back now."""
-        await self._to_its_end(self._run(self.edge.gate.release(admission)))
+        await self.run(self.edge.gate.release(admission))
 
     async def aextend(self, admission: Admission, seconds: float) -> None:
         """Let the admission's lease end later."""
-        await self._to_its_end(self._run(self.edge.gate.extend(admission, seconds)))
+        await self.run(self.edge.gate.extend(admission, seconds))
 
     def release(self, admission: Admission) -> None:
         """The same from a thread, such as a view that is no coroutine runs in."""
@@ -90,11 +96,11 @@ class AsyncEdge:
     async def release_sid(self, event: str, sid: str) -> None:
         """Give back the slot of a lease known by name. Raises LookupError where no rule has the event."""
         if self.edge.config.enabled:
-            await self._to_its_end(self._run(self.edge.releasing_sid(event, sid)))
+            await self.run(self.edge.releasing_sid(event, sid))
 
     async def _respond_at_leisure(self, visit: Visit, match: Match) -> Outcome:
         outcome: Any = await self._in_thread(self.edge.outcome, visit, match, self)
-        if outcome is None or isinstance(outcome, Answer | Admission):
+        if outcome is None or isinstance(outcome, SETTLED):
             return outcome
         return await self._run(outcome, in_thread=True)
 

@@ -44,8 +44,9 @@ class AsyncCluster(AsyncClient):
 
     def __init__(self, address: Address, timeout_seconds: float) -> None:
         self._cluster = Cluster(address, timeout_seconds)
+        self.tell_of_nodes = self._cluster.tell_of_nodes
         self._timeout_seconds = timeout_seconds
-        self._kind, self._options = options_of(address.url, timeout_seconds)
+        self._kind, self._options = options_of(address.url)
         self._clients: dict[Node, AsyncClient] = {}
 
     async def ask(self, command: Command, key: str = "", *, is_redirected: bool = False) -> Any:

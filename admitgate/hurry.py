@@ -60,7 +60,7 @@ class HurriedSocket:
         self._hurry()
         self._plain.sendall(packed)
         answer: bytes = self._plain.recv(_piece)
-        while is_cut_short(answer):
+        while _is_cut_short(answer):
             self._hurry()
             piece = self._plain.recv(_piece)
             if not piece:
@@ -81,7 +81,9 @@ def exchange(connection: Any, packed: bytes) -> Any:
     Raises what redis-py would: an error of Redis', TimeRanOut, ConnectionLost, or InvalidResponse.
     """
     try:
-        answer = known_kind(connection._sock.exchange(packed))
+        answer = connection._sock.exchange(packed)
+        if answer[:1] not in (b"$", b":", b"-"):
+            raise InvalidResponse(f"no answer to a script: {answer!r:.80}")
     except TimeoutError as error:
         connection.disconnect()
         raise TimeRanOut("no answer in time") from error
@@ -94,18 +96,13 @@ def exchange(connection: Any, packed: bytes) -> Any:
     return understood(answer, connection._parser)
 
 
-def known_kind(answer: bytes) -> bytes:
-    """The answer, if a script of ours may give such a one."""
-    if answer[:1] not in (b"$", b":", b"-"):
-        raise InvalidResponse(f"no answer to a script: {answer!r:.80}")
-    return answer
-
-
 def understood(answer: bytes, parser: Any) -> Any:
     """What a whole answer says. An error of Redis' is raised as redis-py has it."""
     kind = answer[:1]
     if kind == b"$":
         return answer[answer.index(b"\r\n") + 2 : -2]
+    if kind == b"+":  # to a sign of life
+        return answer[1:-2]
     text = answer[1:-2].decode("utf-8", "replace")
     if kind == b":":
         return int(text)
@@ -119,8 +116,7 @@ def _left(until: float) -> float:
     return left
 
 
-def is_cut_short(answer: bytes) -> bool:
-    """True while more of the answer has to come."""
+def _is_cut_short(answer: bytes) -> bool:
     if answer[:1] != b"$":
         return answer[-2:] != b"\r\n"
     head = answer.find(b"\r\n")

@@ -165,7 +165,7 @@ def test_whoever_is_interrupted_leaves_no_answer_behind(
     with monkeypatch.context() as patch:
         patch.setattr(hurry, "_is_cut_short", interrupt)
         with pytest.raises(SystemExit):
-            client.ask_packed(evalsha(digest, [], [], "", 0) % (*range(7), 1, b"x"), "")
+            client.ask_packed(evalsha(digest, [], [], "", 0) % (*range(7), 1, b"x", 0, b""), "")
     assert client.execute_command("EVALSHA", digest, 0, "after") == b"after"
 
 

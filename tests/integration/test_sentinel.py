@@ -9,7 +9,7 @@ import pytest
 import servers
 from conftest import missing
 from servers import Watched, client_of, until
-from sites import CHECKOUT, THANKS, Opener, PlainAdapter, Site, state_keys
+from sites import CHECKOUT, THANKS, ASGIAdapter, Opener, PlainAdapter, Site, state_keys
 
 from admitgate.connection import connect
 from admitgate.embedded import find_server
@@ -32,14 +32,18 @@ def five() -> Iterator[Watched]:
         yield watched
 
 
-@pytest.fixture
-def site(five: Watched) -> Site:
+@pytest.fixture(
+    params=[pytest.param(PlainAdapter, id="threads"), pytest.param(ASGIAdapter, id="an event loop")]
+)
+def site(request: pytest.FixtureRequest, five: Watched) -> Iterator[Site]:
     """A shop with two slots, on an empty Redis."""
     five.wait_until_in_step()
     with client_of(five.master()) as master:
         master.flushall()
     options = {"capacity": 2, "grace_seconds": 1, "verify_every_request": True}
-    return Opener(PlainAdapter, five.url)(**options, redis_timeout_seconds=1.0)
+    opener = Opener(request.param, five.url)
+    yield opener(**options, redis_timeout_seconds=1.0)
+    opener.close()
 
 
 def is_answered(site: Site) -> bool:

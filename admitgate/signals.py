@@ -5,8 +5,8 @@
 Each is told once by every worker that notices it, at the first answer of Redis that shows it, and not once
 for a request: a fleet of four processes tells it four times. A worker that nobody asks tells nobody; so
 that nobody waits any more is told by the first answer that finds it so for ten seconds.
-A listener that raises is logged and passed over; one that takes long keeps a visitor waiting, or under ASGI
-the event loop: hand over what takes longer than a log line.
+A listener that raises is logged and passed over; one that takes long keeps a visitor waiting (under ASGI a
+thread calls it, and nobody waits). Of a cluster each node has outages of its own, with its name.
 
 The log lines are the logger ``admitgate``'s and have the fields ``admitgate_kind``, ``admitgate_event``,
 ``admitgate_at_ms`` and ``admitgate_details``.
@@ -54,7 +54,8 @@ class Occurrence:
 
     ``kind`` is one of KINDS. ``event`` is empty for an outage, which is a worker's and no event's. ``at_ms``
     is the event's time, and 0 where nobody can know it. ``details`` are figures of the moment; of
-    ``settings_changed`` they are the names of what changed, each with what it was and what it is.
+    ``settings_changed`` they are the names of what changed, each with what it was and what it is: of what a
+    line shows of itself (state, capacity, message, opens_at). The event's own log has all, and who did it.
     """
 
     kind: str
@@ -152,6 +153,14 @@ class Signals:
         self._call(
             Occurrence("outage_ended", "", details={"seconds": round(monotonic() - self._away_since, 1)})
         )
+
+    def listen_to(self, client: Any) -> None:
+        """A cluster's nodes have outages of their own."""
+        if hasattr(client, "tell_of_nodes"):
+            client.tell_of_nodes(self._node)
+
+    def _node(self, name: str, is_away: bool) -> None:
+        self._call(Occurrence("outage_began" if is_away else "outage_ended", "", details={"node": name}))
 
     def tell(self, occurrence: Occurrence) -> None:
         """Log it, and call every listener."""

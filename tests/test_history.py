@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from functools import reduce
+
 import pytest
+import redis
+import virtual
+from virtual import Clock, Hire
 
 from admitgate.history import (
     MOST,
@@ -15,6 +20,8 @@ from admitgate.history import (
     totals_of,
     wait_seconds,
 )
+
+hire, clock = virtual.hire, virtual.clock
 
 
 def waits(**at):
@@ -164,3 +171,26 @@ def test_the_bounds_double_from_five_seconds():
     """As the scripts count them: at once, 5, 10, 20 … seconds, and above."""
     assert WAIT_BOUNDS[:5] == (0, 5, 10, 20, 40)
     assert (len(WAIT_BOUNDS), WAIT_BOUNDS[-1]) == (13, 10240)
+
+
+def test_what_the_scripts_wrote_adds_up(hire: Hire, clock: Clock, redis_client: redis.Redis) -> None:
+    """An hour of visits on the real scripts: the minutes, with the one that still runs, are the totals."""
+    worker = hire(capacity=1)
+    for nth in range(60):
+        reply = worker.join(f"visitor-{nth}")
+        if reply.verdict == "TICKET":
+            clock.advance(7)
+            worker.check_in(f"visitor-{nth}", reply.value)
+        if nth % 3:
+            worker.release(f"visitor-{nth}")
+        clock.advance(40 * (nth % 4))
+    entries = redis_client.lrange(worker.keys["history"], 0, -1)
+    now = totals_of(redis_client.hgetall(worker.keys["line"]))
+    running = entry(clock.redis_ms // 60_000, now, 0, 0, 1)
+    minutes = minutes_of([*entries, running])
+    assert len(minutes) > 20
+    assert reduce(Totals.plus, (minute.happened for minute in minutes)) == now
+    assert now.admitted == sum(now.waits) > 20
+    assert min(now.joined, now.released, now.expired) > 0
+    assert [minute.minute for minute in minutes] == sorted({minute.minute for minute in minutes})
+    assert {minute.capacity for minute in minutes} == {1}

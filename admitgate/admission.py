@@ -104,7 +104,7 @@ class Admission:
             self.levers.extend(self, seconds)
 
     async def aextend(self, seconds: float) -> None:
-        """Let the lease end later, without keeping the event loop waiting. Raises Outage as ``extend`` does."""
+        """Let the lease end later, without keeping the event loop waiting. Raises Outage, too."""
         if self.levers:
             await self.levers.aextend(self, seconds)
 

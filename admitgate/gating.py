@@ -15,6 +15,7 @@ from inspect import isclass, iscoroutinefunction
 from typing import Any, TypeVar
 from weakref import WeakSet, ref
 
+from .capacity import Capacity
 from .errors import ConfigError
 from .rules import Rule
 
@@ -52,7 +53,7 @@ class Mark:
         return rule
 
 
-def gated(*, capacity: int, event: str | None = None, **options: Any) -> Callable[[V], V]:
+def gated(*, capacity: Capacity, event: str | None = None, **options: Any) -> Callable[[V], V]:
     """Nobody sees the view without a slot. ``options`` are a Rule's; ``event`` is a template over the view's
     arguments, by default their values, else the view's dotted name.
 

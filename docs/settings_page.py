@@ -34,7 +34,8 @@ def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:
 def guide() -> str:
     """What the README says beyond the quick starts and the settings, with its links as they are here."""
     text = README.read_text("utf-8")
-    text = text[text.index("\n## Which events there are") : text.index("\n## Cost")]
+    settings = text.index("\n## Settings")
+    text = text[text.index("\n## ", settings + 1) : text.index("\n## Cost")]
     text = text.replace("](docs/", "](")
     text = re.sub(r"\[([^\]]+)\]\((?:examples|benchmarks)/[^)]*\)", r"`\1`", text)
     return re.sub(r"\[([^\]]+)\]\([A-Z]+\.md[^)]*\)", r"`\1`", text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -17,6 +18,7 @@ from django.urls import path
 from werkzeug.test import Client
 
 from admitgate import AdmitGate, ConfigError, connections, gate
+from admitgate.asgi import AdmitGateASGI
 from admitgate.django import AdmitGateMiddleware, release
 from admitgate.flask import AdmitGate as FlaskGate
 from admitgate.start import StartCheck
@@ -98,6 +100,19 @@ def test_django_leaves_the_middleware_out() -> None:
         assert visitor.get(sites.CHECKOUT).content == b"None"
         assert not any(isinstance(part, AdmitGateMiddleware) for part in visitor.handler._view_middleware)
         release("gala", "AAAAAAAAAAAAAAAA")
+
+
+def test_an_asgi_application_sees_every_request_as_it_came() -> None:
+    """Its scope has no word of the gate, and the loop no task."""
+    seen = []
+
+    async def shop(scope: Any, receive: Any, send: Any) -> None:
+        seen.append(("admitgate" in scope, len(asyncio.all_tasks())))
+
+    gated = AdmitGateASGI(shop, enabled=False, secret_key=sites.KEY, redis_url=NOWHERE, rules=[RULE])
+    scope = {"type": "http", "method": "GET", "path": sites.CHECKOUT, "headers": [(b"cookie", b"a=b")]}
+    asyncio.run(gated(scope, None, None))  # type: ignore[arg-type]  # nobody is to ask them
+    assert seen == [(False, 1)]
 
 
 def test_wrong_settings_are_refused_all_the_same() -> None:

@@ -10,7 +10,10 @@ import sysconfig
 import tarfile
 import venv
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parent.parent.parent
 _not_ours = shutil.ignore_patterns(
@@ -58,7 +61,17 @@ def _venv_with(wheel: Path, folder: Path) -> Path:
     return folder
 
 
-def install(folder: Path) -> Installed:
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    """The package in a venv of its own: one build for all the tests of it.
+
+    Each of them takes it by name from here: a conftest.py of their own would hide the one that all share.
+    """
+    return _install(tmp_path_factory.getbasetemp() / "package")
+
+
+@cache
+def _install(folder: Path) -> Installed:
     """Without a network: what the package needs is lent by the environment of the tests."""
     tree = folder / "tree"
     shutil.copytree(ROOT, tree, ignore=_not_ours)

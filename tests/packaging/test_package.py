@@ -6,12 +6,15 @@ import re
 from pathlib import Path
 from zipfile import ZipFile
 
+import installing
 import pytest
 from installing import Installed
 
 from admitgate import __version__
 
 pytestmark = pytest.mark.slow
+
+installed = installing.installed
 
 import_all = """
 import importlib, pkgutil, sys, admitgate, django
@@ -52,7 +55,7 @@ def test_the_wheel_has_nothing_beside_the_package(installed: Installed) -> None:
     [
         *("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "LICENSE", "Makefile", "setup.cfg"),
         *("pyproject.toml", "tox.ini", "mkdocs.yml", ".ci/run", "docs/page-waiting.png", "docs/settings.md"),
-        *("tests/conftest.py", "tests/packaging/conftest.py", "tests/vendor/axe-core/axe.min.js"),
+        *("tests/conftest.py", "tests/packaging/installing.py", "tests/vendor/axe-core/axe.min.js"),
         *("examples/nginx/microcache.conf", "examples/django_site/manage.py", "benchmarks/overhead.py"),
         *("admitgate/lua/prelude.lua", "admitgate/locale/de/LC_MESSAGES/admitgate.po"),
     ],

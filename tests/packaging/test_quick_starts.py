@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
 
+import installing
 import pytest
 import redis
 from installing import ROOT, Installed
@@ -23,6 +24,8 @@ from installing import ROOT, Installed
 from admitgate.counter import event_keys
 
 pytestmark = pytest.mark.slow
+
+installed = installing.installed
 
 README = (ROOT / "README.md").read_text("utf-8")
 QUICK_STARTS = README[README.index("## Quick starts") : README.index("## Settings")]
@@ -75,6 +78,12 @@ def wsgi(folder: Path, installed: Installed, code: str, port: int) -> list[str]:
     return ["-m", "gunicorn", "--bind", f"127.0.0.1:{port}", "wsgi"]
 
 
+def asgi(folder: Path, installed: Installed, code: str, port: int) -> list[str]:
+    """One file, under uvicorn."""
+    (folder / "main.py").write_text(code, "utf-8")
+    return ["-m", "uvicorn", "main:application", "--port", str(port)]
+
+
 @contextmanager
 def running(installed: Installed, command: list[str], folder: Path) -> Iterator[subprocess.Popen[bytes]]:
     """The server, which ends with the block, with its whole group."""
@@ -124,6 +133,7 @@ def ask(port: int, cookie: str = "") -> Answer:
         pytest.param("Flask", flask, id="Flask"),
         pytest.param("Django", django, id="Django"),
         pytest.param("Any WSGI callable", wsgi, id="any WSGI callable"),
+        pytest.param("Any ASGI application", asgi, id="any ASGI application"),
     ],
 )
 def test_a_quick_start_runs_as_it_stands(

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import installing
 import pytest
 from installing import Installed
 
 pytestmark = pytest.mark.slow
+
+installed = installing.installed
 
 SITE = Path(__file__).parent / "typed_site"
 
 
 def checked(installed: Installed, folder: Path, *files: Path) -> str:
     """What ``mypy --strict`` says of files of somebody else's."""
-    where = ["--config-file=", "--cache-dir", str(folder / "cache"), "--python-executable", installed.python]
+    cache = str(installed.tree / ".mypy")
+    where = ["--config-file=", "--cache-dir", cache, "--python-executable", installed.python]
     done = installed.run("-m", "mypy", "--strict", *where, *map(str, files), cwd=folder)
     return done.stdout + done.stderr
 

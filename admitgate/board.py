@@ -1,4 +1,4 @@
-"""The live table of the demo and of ``watch``: redrawn in place, or a line now and then where that can't be."""
+"""The live table of the demo and of ``watch``: redrawn in place, or a line now and then where it can't be."""
 
 from __future__ import annotations
 

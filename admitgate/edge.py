@@ -146,7 +146,8 @@ class Edge:
         The operator's console and the metrics are what asks Redis by itself.
         """
         if match is not OURS:
-            return self._asks_the_shop or match.rule.may_block(match.event)
+            rule = match.rule
+            return self._asks_the_shop or (rule.events is not None and rule.may_block(match.event))
         is_for_us = self._is_for_console(visit) or self._is_for_metrics(visit)
         return is_for_us or self._asks_the_shop or self._asks_for_events
 

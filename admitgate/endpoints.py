@@ -180,8 +180,8 @@ def decorated(routes: Iterable[Route]) -> list[Rule]:
 def refuse(config: Config) -> Config:
     """The settings of a gate that has no router to ask. Raises ConfigError where a rule needs one."""
     faults = [
-        f"endpoint is {rule.endpoint!r}, but plain WSGI and ASGI have no endpoints: give a path, or use the gate "
-        "of your framework (admitgate.flask.AdmitGate, admitgate.django.AdmitGateMiddleware)."
+        f"endpoint is {rule.endpoint!r}, but plain WSGI and ASGI have no endpoints: give a path, or use the "
+        "gate of your framework (admitgate.flask.AdmitGate, admitgate.django.AdmitGateMiddleware)."
         for rule in config.rules
         if rule.endpoint is not None
     ]

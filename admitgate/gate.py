@@ -164,7 +164,7 @@ class Gate:
         return reply
 
     def demands_proof(self, rule: Rule, ticket: Ticket) -> bool:
-        """True where checking in takes a proof: not of a pass, nor where everybody goes in and sees no page."""
+        """True where checking in takes a proof: not with a pass, nor where everybody goes in unseen."""
         return self._challenge is not None and rule.mode != "observe" and not is_pass(ticket)
 
     def _until_proven(

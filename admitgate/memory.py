@@ -167,7 +167,7 @@ class EventMemory:
                 self.watch(self, snapshot)
 
     def see_the_end(self, heard: Marks) -> None:
-        """Bring the snapshot up to an answer that told no more than the numbers. It gets no younger by that."""
+        """Bring the snapshot up to an answer that told no more than the numbers. It gets no younger."""
         snapshot = self.snapshot
         if snapshot is not None and heard.last_ms >= snapshot.at_ms:
             self.snapshot = snapshot.brought_up_to(heard)

@@ -105,7 +105,11 @@ class Publisher:
         memories = Memories()
         self._breaker = Breaker(on_open=memories.doubt)
         self._counter = Counter(
-            self._client, memories, prefix=config.key_prefix, breaker=self._breaker, seed=seeds_of(config.keys)
+            self._client,
+            memories,
+            prefix=config.key_prefix,
+            breaker=self._breaker,
+            seed=seeds_of(config.keys),
         )
         self._of_event = config.compiled_rules().of_event
         self._lines: dict[str, _Line] = {}

@@ -26,6 +26,8 @@ from .errors import Outage
 from .hurry import hurried
 from .memory import monotonic
 
+NodeListener = Callable[[str, bool], None]
+
 _learn_pause_seconds = 0.5
 HOPS_MOST = 4
 # redis-py 5 leaves these as they are.
@@ -94,9 +96,14 @@ def sentinels_of(address: Address, timeout_seconds: float) -> tuple[Sentinels, d
 class Node:
     """One machine of a cluster. It has a breaker of its own: the others' events go on without it."""
 
-    def __init__(self, host: str, port: int, make: Callable[..., Any], seconds: float) -> None:
+    def __init__(
+        self, host: str, port: int, make: Callable[..., Any], seconds: float, tell: NodeListener
+    ) -> None:
         self.host, self.port = host, port
-        self.breaker = Breaker(what=f"Redis node {host}:{port}")
+        name = f"{host}:{port}"
+        self.breaker = Breaker(
+            what=f"Redis node {name}", on_open=partial(tell, name, True), on_close=partial(tell, name, False)
+        )
         self._connections = Connections(partial(make, host=host, port=port), seconds=seconds)
 
     def ask(self, command: Command, *, is_redirected: bool = False) -> Any:
@@ -126,6 +133,7 @@ class Cluster(redis.Redis):
         super().__init__(connection_pool=pool)
         self._make = hurried(pool.connection_class, pool.connection_kwargs)
         self._timeout_seconds = timeout_seconds
+        self._listener: NodeListener = lambda name, is_away: None
         self._nodes: dict[tuple[str, int], Node] = {}
         for host, port in address.hosts:
             self._node(host, port)
@@ -247,9 +255,16 @@ class Cluster(redis.Redis):
                 break
         raise trouble or Outage("no node of Redis' cluster knows")
 
+    def tell_of_nodes(self, listener: NodeListener) -> None:
+        """``listener`` is told of each node that goes away (True), and that is back."""
+        self._listener = listener
+
+    def _tell(self, name: str, is_away: bool) -> None:
+        self._listener(name, is_away)
+
     def _node(self, host: str, port: int) -> Node:
         node = self._nodes.get((host, port))
         if node is None:
-            fresh = Node(host, port, self._make, self._timeout_seconds)
+            fresh = Node(host, port, self._make, self._timeout_seconds, self._tell)
             node = self._nodes.setdefault((host, port), fresh)
         return node

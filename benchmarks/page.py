@@ -45,6 +45,7 @@ def main(*, is_json: bool) -> None:
     largest = max(sizes, key=sizes.__getitem__)
     found = {
         "page_gzip_bytes": sizes[largest],
+        "page_gzip_bytes_with_proof": size(page(*largest, of=proving_pages)),
         "status_bytes": len(status(CROWD)),
         "status_bytes_with_message_and_gap": len(status(AFTER_A_LOSS)),
         "requests": 1 + max(len(outside(page("en", scene))) for scene in SCENES if scene != "left"),
@@ -56,17 +57,20 @@ def main(*, is_json: bool) -> None:
         of_language = [bytes_ for (known, _), bytes_ in sizes.items() if known == code]
         click.echo(f"{code:10} {min(of_language):6} to {max(of_language):6} bytes, with gzip and headers")
     click.echo(f"largest: {largest[1]} in {largest[0]}")
+    click.echo(f"with a proof at check-in: {found['page_gzip_bytes_with_proof']} bytes")
     click.echo(f"status {found['status_bytes']} bytes; {found['requests']} request for a page")
     click.echo(f"status with a message and a gap {found['status_bytes_with_message_and_gap']} bytes")
 
 
-def page(code: str, scene: str) -> Answer:
+def page(code: str, scene: str, of: Page | None = None) -> Answer:
     """The answer to a browser that reads this language."""
     headers = {"accept": "text/html", "accept-language": code}
     visit = Visit(
         "GET", "/events/gala/checkout", "", "", lambda: True, "", lambda name: headers.get(name, "")
     )
-    return pages.answer(visit, place_of(scene), "admitgate_0a1b2c3d=" + "x" * 110 + "; Max-Age=86400; Path=/")
+    return (of or pages).answer(
+        visit, place_of(scene), "admitgate_0a1b2c3d=" + "x" * 110 + "; Max-Age=86400; Path=/"
+    )
 
 
 def size(answer: Answer) -> int:
@@ -95,7 +99,7 @@ def outside(answer: Answer) -> list[str]:
     return [url.decode() for url in found if not url.startswith(b"data:")]
 
 
-pages = Page()
+pages, proving_pages = Page(), Page(demands_proof=True)
 
 if __name__ == "__main__":
     main()

@@ -18,11 +18,12 @@ import sites
 from conftest import missing
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sites import CHECK_IN, CHECKOUT, JSON, KEY, NEW_KEY, OLD_KEY, Browser, Clock, Opener, Site
+from sites import CHECK_IN, CHECKOUT, CHECKOUT_RULE, JSON, KEY, NEW_KEY, OLD_KEY, Browser, Clock, Opener, Site
 
 from admitgate import Config
 from admitgate.challenge import Altcha, challenge_faults, holds, made
 from admitgate.errors import ConfigError
+from admitgate.passes import pass_link
 from admitgate.template import TEMPLATES
 
 clock, open_site, open_plain = sites.clock, sites.open_site, sites.open_plain
@@ -217,6 +218,18 @@ def test_observing_demands_nothing(open_site: Opener, clock: Clock) -> None:
     clock.forward(7)
     assert site.is_in(browser)
     assert check_in(browser)["state"] != "challenge"
+
+
+def test_a_pass_is_the_way_in_for_who_can_bring_no_proof(open_site: Opener, clock: Clock) -> None:
+    """The organisers have looked at who it is; neither the page's check-in nor loading it asks for more."""
+    site = open_site(challenge=EASY, shop_url="http://shop.example/")
+    config = Config.from_options({"rules": [CHECKOUT_RULE], "redis_url": "redis://x", "secret_key": KEY})
+    inside, guest = site.fill(), site.browser()
+    guest.get(pass_link(config, "gala", now_ms=clock.now_ms, valid_seconds=600, is_counted=True))
+    assert check_in(guest)["state"] == "ready"
+    inside.post("/_admitgate/leave/gala")
+    clock.forward(7)
+    assert site.is_in(guest)
 
 
 def test_a_challenge_of_the_sites_own(open_site: Opener) -> None:

@@ -7,7 +7,6 @@ import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
 from dataclasses import replace
-from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -338,8 +337,7 @@ few = ("--visitors", "60", "--arrive-over", "10", "--capacity", "5", "--session-
 
 
 def invoke(*arguments: str) -> Result:
-    is_old = "mix_stderr" in signature(CliRunner).parameters  # click 8.1 mixes what is told apart since 8.2
-    return CliRunner(**{"mix_stderr": False} if is_old else {}).invoke(main, ["simulate", *arguments])
+    return CliRunner().invoke(main, ["simulate", *arguments])
 
 
 pytestmark = pytest.mark.usefixtures("redis_server")  # no Redis on this machine, no simulation

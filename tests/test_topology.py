@@ -318,6 +318,6 @@ class HalfAway:
         self.away = ""
 
     def execute_command(self, *words: Any) -> Any:
-        if self.away in words:
+        if self.away and self.away in words:
             raise Outage("Redis node h1 can't be asked")
         return self._client.execute_command(*words)

@@ -425,7 +425,13 @@ MUTANTS = (
         scene="test_counter.test_a_ramp_admits_no_faster_than_it_says",
     ),
     Mutant("hold lasts", "flow", "holding = holding or now < hold_until", "holding = holding", mode="wipe"),
-    Mutant("hold", "flow", "  if holding or not is_moving then return 0 end", "  if not is_moving then return 0 end", mode="wipe"),
+    Mutant(
+        "hold",
+        "flow",
+        "  if holding or not is_moving then return 0 end",
+        "  if not is_moving then return 0 end",
+        mode="wipe",
+    ),
     Mutant(
         "grace",
         "flow",

@@ -84,6 +84,7 @@ def test_a_client_goes_by_the_number_that_was_drawn(
                 time.sleep(0.05)
             client.hset(settings, "opens_at", client.time()[0] * 1000)
             shop.make_room(event, sid)
+            client.hset(event_keys("clients", event)[0], "moved_at", 0)  # the draw has got about
             said, told = visitor.communicate(timeout=30)
     assert visitor.returncode == 0, told
     assert b"<h1>Check-out</h1>" in said

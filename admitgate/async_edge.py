@@ -15,9 +15,9 @@ from .admission import Admission
 from .async_client import connect_async
 from .async_counter import AsyncCounter
 from .config import Config
+from .counter import Steps, T
 from .edge import SETTLED, Edge, Outcome
 from .errors import ConfigError, Outage
-from .gate import Steps, T
 from .rules import Match
 from .visit import Visit
 
@@ -77,11 +77,11 @@ class AsyncEdge:
 
     async def arelease(self, admission: Admission) -> None:
         """Give the admission's slot back now."""
-        await self.run(self.edge.gate.release(admission))
+        await self.run(self.edge.gate.leaving.release(admission))
 
     async def aextend(self, admission: Admission, seconds: float) -> None:
         """Let the admission's lease end later."""
-        await self.run(self.edge.gate.extend(admission, seconds))
+        await self.run(self.edge.gate.leaving.extend(admission, seconds))
 
     def release(self, admission: Admission) -> None:
         """The same from a thread, such as a view that is no coroutine runs in."""

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Any
+from typing import Any, TypeVar
 
 from .connection import Breaker, evaluate
 from .errors import Outage
@@ -64,6 +64,10 @@ class Call:
     sid: str = ""
     args: tuple[int, ...] = ()
 
+
+T = TypeVar("T")
+Steps = Generator["Call", "Reply", T]
+"""What asks for Redis and does no I/O: yields each Call and is sent its Reply, or has an Outage thrown in."""
 
 PING = Call("ping", Rule("/", capacity=0), "")  # a sign of life; touches no event
 

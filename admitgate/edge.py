@@ -18,11 +18,11 @@ from .connection import Breaker, connect
 from .console.console import Console
 from .control import Control, EventControl
 from .cookies import set_cookie
-from .counter import Call, Counter, Reply
+from .counter import Call, Counter, Reply, Steps, T
 from .decision import Unknown, Wait
 from .endpoints import Chosen, Endpoints, Router
 from .errors import Outage
-from .gate import Decision, Gate, Steps, T
+from .gate import Decision, Gate
 from .in_flight import InFlight, too_many
 from .memory import Memories
 from .page import Page
@@ -214,7 +214,7 @@ class Edge:
                 is_release_wanted = is_release_wanted or value == "1"
             else:
                 headers.append((name, value))
-        return headers, self.gate.conclude(admission, status, is_release_wanted=is_release_wanted)
+        return headers, self.gate.leaving.conclude(admission, status, is_release_wanted=is_release_wanted)
 
     def own_headers(self, visit: Visit, admission: Admission) -> list[tuple[str, str]]:
         """What goes out with the application's headers."""
@@ -235,15 +235,15 @@ class Edge:
         if not (admission.is_first and admission.lease) or admission.is_released:
             return None
         admission.is_released = True
-        return self.gate.give_back(admission.match, admission.lease, forget=True)
+        return self.gate.leaving.give_back(admission.match, admission.lease, forget=True)
 
     def release(self, admission: Admission) -> None:
         """Give the admission's slot back now."""
-        self._run(self.gate.release(admission))
+        self._run(self.gate.leaving.release(admission))
 
     def extend(self, admission: Admission, seconds: float) -> None:
         """Let the admission's lease end later."""
-        self._run(self.gate.extend(admission, seconds))
+        self._run(self.gate.leaving.extend(admission, seconds))
 
     async def arelease(self, admission: Admission) -> None:
         """The same for a coroutine."""
@@ -263,7 +263,7 @@ class Edge:
         match = self.gate.of_event(event)
         if match is None:
             raise LookupError(f"no rule has an event {event!r}")
-        return self.gate.give_back_sid(match, sid)
+        return self.gate.leaving.give_back_sid(match, sid)
 
     def event(self, name: str) -> EventControl:
         """The levers of one event. Raises LookupError where no rule has it."""

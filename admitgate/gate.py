@@ -8,42 +8,30 @@ sent the ``Reply``, or has an ``Outage`` thrown in. Most requests need none.
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator
-from contextlib import suppress
 from dataclasses import replace
-from itertools import islice
-from types import EllipsisType
-from typing import TypeVar
 
 from . import counter
 from .admission import Admission
-from .clients import client_of
+from .bearers import Bearers
 from .config import Config
-from .cookies import cookie_values
-from .counter import Call, Reply
+from .counter import Reply, Steps
 from .decision import Place, Unknown, Wait
-from .errors import BadToken, Outage
-from .health import Health
-from .identity import account_of
+from .errors import Outage
+from .leaving import Leaving
 from .matching import Rules
 from .memory import Memories, Snapshot, monotonic
 from .places import place_in_line
 from .rules import Find, Match, Rule
-from .tokens import Lease, Ticket, Token, Tokens, good_until, is_of_account, is_pass, is_sid
+from .tokens import Lease, Ticket, Token, Tokens, good_until, is_of_account, is_pass
 from .visit import Visit
 
 log = logging.getLogger("admitgate")
 
-T = TypeVar("T")
-Steps = Generator[Call, Reply, T]
 Decision = Admission | Wait
 
 _usual_methods = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _log_seconds = 10.0
-_values_most = 20  # cookies of one name that are worth a look
-_shown_most, _shown_longest = 4096, 1000  # Cookie headers remembered, and their characters
 _overrides = ("x-http-method-override", "x-http-method", "x-method-override")
-_gone_statuses = (404, 410)
 
 
 class Gate:
@@ -62,11 +50,10 @@ class Gate:
         self._poll = config.poll
         self.rules = config.compiled_rules()
         self._exempt_calls = config.exempt_calls
-        self._identity = config.identity
         self._challenge = config.challenge
-        self.tokens = Tokens(config.keys)
-        self._health = Health()
-        self._shown: dict[tuple[str, str], Token] = {}
+        self.bearers = Bearers(config)
+        self.tokens = self.bearers.tokens
+        self.leaving = Leaving(memories, self.bearers)
         self.match, self.find = self.rules.match, self.rules.find
         self.of_event, self.of_known_event = self.rules.of_event, self.rules.of_known_event
 
@@ -78,14 +65,14 @@ class Gate:
             return None
         if not match.rule.knows(match.event):
             return None if match.rule.mode == "observe" else Unknown()
-        token = self.token(visit, match)
+        token = self.bearers.token(visit, match)
         if isinstance(token, Lease) and self._is_fresh(match, token):
             return Admission(match, token)
         return self._steps(visit, match, token)
 
     def seek(self, visit: Visit, match: Match) -> Steps[Decision]:
         """The same question for a visitor whom the shop sent to the waiting room."""
-        return self._steps(visit, match, self.token(visit, match))
+        return self._steps(visit, match, self.bearers.token(visit, match))
 
     def _steps(self, visit: Visit, match: Match, token: Token | None) -> Steps[Decision]:
         decision: Decision
@@ -98,35 +85,50 @@ class Gate:
         return decision
 
     def _ask(self, visit: Visit, match: Match, token: Token | None) -> Steps[Decision]:
-        rule, event = match.rule, match.event
         token = yield from self.unless_over(match, token)
-        if isinstance(token, Lease) and token.is_guest:
-            return Admission(match, token)
-        if isinstance(token, Lease) and not self._memories.of(event).is_released(token.sid):
-            reply = yield counter.renew(rule, event, token)
-            if reply.verdict == "ADMIT":
-                return self.admission(match, token.sid, reply)
-            if reply.verdict == "COPIED":
-                self._tell_of_a_copy(event)
+        decision: Decision | None = None
+        if isinstance(token, Lease):
+            decision = yield from self._renew(match, token)
         elif isinstance(token, Ticket):
-            snapshot = self._memories.of(event).fresh_snapshot()
-            number = (snapshot.drawn(token.number) if snapshot else 0) or token.number
-            # A number above `issued` was given out in a moment that Redis lost: it has to be told.
-            # An account may have a slot by now, taken on another of its devices.
-            is_far = snapshot and snapshot.serving < number <= snapshot.issued
-            if snapshot and is_far and not is_of_account(token.sid):
-                return _wait(visit, self._place(match, snapshot, token.number, joined_ms=token.joined_ms))
-            if not is_prefetch(visit):
-                if self.demands_proof(rule, token):
-                    return (yield from self._until_proven(visit, match, token, snapshot))
-                reply = yield from self.check_in(match, token, is_claim=False)
-                if reply.verdict == "ADMIT":
-                    return self.admission(match, token.sid, reply)
-                if reply.verdict != "GONE":
-                    return _wait(visit, self.place_of_reply(match, token.number, reply, token.joined_ms))
+            decision = yield from self._wait_on(visit, match, token)
+        if decision is not None:
+            return decision
         if is_prefetch(visit):
-            return _wait(visit, Place(event, "prefetch"))
+            return _wait(visit, Place(match.event, "prefetch"))
         return (yield from self._join(visit, match))
+
+    def _renew(self, match: Match, lease: Lease) -> Steps[Admission | None]:
+        """None for a lease that is good no more: its visitor is a newcomer."""
+        if lease.is_guest:
+            return Admission(match, lease)
+        if self._memories.of(match.event).is_released(lease.sid):
+            return None
+        reply = yield counter.renew(match.rule, match.event, lease)
+        if reply.verdict == "ADMIT":
+            return self.bearers.admission(match, lease.sid, reply)
+        if reply.verdict == "COPIED":
+            self._tell_of_a_copy(match.event)
+        return None
+
+    def _wait_on(self, visit: Visit, match: Match, ticket: Ticket) -> Steps[Decision | None]:
+        """None for a ticket that is good no more, and for a speculative request whose turn it would be."""
+        snapshot = self._memories.of(match.event).fresh_snapshot()
+        number = (snapshot.drawn(ticket.number) if snapshot else 0) or ticket.number
+        # A number above `issued` was given out in a moment that Redis lost: it has to be told.
+        # An account may have a slot by now, taken on another of its devices.
+        is_far = snapshot and snapshot.serving < number <= snapshot.issued
+        if snapshot and is_far and not is_of_account(ticket.sid):
+            return _wait(visit, self._place(match, snapshot, ticket.number, joined_ms=ticket.joined_ms))
+        if is_prefetch(visit):
+            return None
+        if self.demands_proof(match.rule, ticket):
+            return (yield from self._until_proven(visit, match, ticket, snapshot))
+        reply = yield from self.check_in(match, ticket, is_claim=False)
+        if reply.verdict == "ADMIT":
+            return self.bearers.admission(match, ticket.sid, reply)
+        if reply.verdict == "GONE":
+            return None
+        return _wait(visit, self.place_of_reply(match, ticket.number, reply, ticket.joined_ms))
 
     def unless_over(self, match: Match, token: Token | None) -> Steps[Token | None]:
         """The token, unless it is a pass that is good no more: of those Redis knows nothing."""
@@ -138,13 +140,13 @@ class Gate:
         return token if now_ms < good_until(token) else None
 
     def _join(self, visit: Visit, match: Match) -> Steps[Decision]:
-        sid = self._sid_for(visit, match)
+        sid = self.bearers.sid_for(visit, match)
         seen = self._memories.of(match.event).fresh_snapshot()
         is_brief = seen is not None and seen.waiting > 0 and not seen.shut  # it may have been opened since
         reply = yield counter.join(match.rule, match.event, sid, is_brief=is_brief)
         if reply.verdict == "ADMIT":
             is_first = not is_of_account(sid) or _is_new(reply, match.rule)
-            return self.admission(match, sid, reply, is_first=is_first)
+            return self.bearers.admission(match, sid, reply, is_first=is_first)
         line = reply.snapshot or self._memories.of(match.event).snapshot
         assert line is not None
         if reply.verdict in ("FULL", "EARLY", "CLOSED"):
@@ -214,7 +216,7 @@ class Gate:
 
     def _on_the_way_out(self, visit: Visit, match: Match) -> Admission | None:
         """A path that only releases: an admission if the visitor has a lease to give back."""
-        token = self.token(visit, match)
+        token = self.bearers.token(visit, match)
         return Admission(match, token) if isinstance(token, Lease) else None
 
     def _without_redis(self, visit: Visit, match: Match, token: Token | None) -> Decision:
@@ -236,7 +238,7 @@ class Gate:
             return Admission(match, None)
         is_theirs = isinstance(token, Lease) and not self._memories.of(match.event).is_released(token.sid)
         # With a lease of their own: a second one would take a second slot.
-        sid = token.sid if token and is_theirs else self._sid_for(visit, match)
+        sid = token.sid if token and is_theirs else self.bearers.sid_for(visit, match)
         lease = Lease(sid, now_ms + int(match.rule.lease_seconds * 1000), 0, is_unasked=True)
         return Admission(match, lease, is_first=True, set_cookie=self.tokens.write(match.event, lease))
 
@@ -254,119 +256,10 @@ class Gate:
             memory.would_wait, memory.would_wait_since = 0, now
         return Admission(match, None, would_wait=True, set_cookie=wait.set_cookie)
 
-    def conclude(self, admission: Admission, status: int, *, is_release_wanted: bool) -> Steps[None] | None:
-        """The application has answered: is the slot still needed? None: it is, and nothing is to be done."""
-        if admission.began_at:
-            seen = self._see(admission, status)
-            steps = self.conclude(admission, status, is_release_wanted=is_release_wanted)
-            return steps if seen is None else self._report(admission.match, seen, steps)
-        match, lease = admission.match, admission.lease
-        if admission.is_first and status in _gone_statuses and lease:
-            admission.set_cookie = None
-            return self.give_back(match, lease, forget=True)
-        if is_release_wanted or (match.is_releasing and status < 400):
-            return self.release(admission)
-        if admission.is_first:
-            self._memories.of(match.event).is_firm = True
-        return None
-
-    def _see(self, admission: Admission, status: int) -> tuple[int, int] | None:
-        """How well the application has done, where the rule wants to know; what there is to tell of it."""
-        seconds, admission.began_at = monotonic() - admission.began_at, 0.0
-        return self._health.take(admission.event, admission.match.rule, seconds, status)
-
-    def _report(self, match: Match, seen: tuple[int, int], steps: Steps[None] | None) -> Steps[None]:
-        if steps is not None:
-            yield from steps
-        with suppress(Outage):
-            yield counter.ramp(match.rule, match.event, *seen)
-
-    def release(self, admission: Admission) -> Steps[None]:
-        """Give the admission's slot back, and its cookie."""
-        if admission.lease and not admission.is_released:
-            yield from self.give_back(admission.match, admission.lease)
-            admission.is_released = True
-            admission.set_cookie = ""
-
-    def extend(self, admission: Admission, seconds: float) -> Steps[None]:
-        """Let the admission's lease end ``seconds`` from now, if that is later."""
-        lease, match = admission.lease, admission.match
-        if lease is None or lease.is_guest or admission.is_released:
-            return
-        reply = yield counter.renew(match.rule, match.event, lease, seconds=seconds)
-        if reply.verdict == "ADMIT":
-            extended = self.admission(match, lease.sid, reply)
-            admission.lease, admission.set_cookie = extended.lease, extended.set_cookie
-
-    def give_back(self, match: Match, token: Token, *, forget: bool = False) -> Steps[None]:
-        """Release a lease or a ticket. Without Redis it ends by itself, by its deadline or by absence."""
-        if isinstance(token, Lease) and token.is_guest:
-            return
-        memory = self._memories.of(match.event)
-        deadline_ms = token.deadline_ms if isinstance(token, Lease) else 0
-        memory.forget_lease(token.sid)
-        try:
-            reply = yield counter.release(match.rule, match.event, token.sid, deadline_ms, forget=forget)
-        except Outage:
-            return
-        if reply.verdict == "FORGOTTEN":
-            self._memories.forget(match.event)
-
-    def give_back_sid(self, match: Match, sid: str) -> Steps[None]:
-        """Release a lease that is known by name only; Redis knows its deadline."""
-        if not is_sid(sid):
-            raise ValueError(f"{sid!r} is not the sid of a lease")
-        yield from self.give_back(match, Lease(sid, 0, 0))
-
-    def token(self, visit: Visit, match: Match) -> Token | None:
-        """The visitor's token for the event. A bad token of any kind is no token.
-
-        The same visitor's requests mostly show the same cookies: looking for ours in them is remembered.
-        """
-        shown = (match.event, visit.cookies)
-        token = self._shown.get(shown)
-        if token is None:
-            token = self._read(visit, match)
-            if token is not None and len(visit.cookies) <= _shown_longest:
-                if len(self._shown) >= _shown_most:
-                    self._shown.clear()
-                self._shown[shown] = token
-        if token is not None and self._identity is not None and is_of_account(token.sid):
-            return token if self.tokens.is_of(match.event, token.sid, self._account(visit)) else None
-        return token
-
-    def _sid_for(self, visit: Visit, match: Match) -> str:
-        """The name of a newcomer. Of whom we know neither the account nor the address, it is random."""
-        account = self._account(visit)
-        if account is not None or match.rule.places_per_client is None:
-            return self.tokens.sid_of(match.event, account=account)
-        client = client_of(visit.header, visit.address, self._config.trusted_proxies)
-        return self.tokens.sid_of(match.event, client=client)
-
-    def _account(self, visit: Visit) -> str | None:
-        """Whose request it is; asked once, and only where it matters."""
-        if isinstance(visit.account, EllipsisType):
-            visit.account = account_of(self._identity, visit.request) if self._identity else None
-        return visit.account
-
-    def _read(self, visit: Visit, match: Match) -> Token | None:
-        for raw in islice(cookie_values(visit.cookies, match.cookie), _values_most):
-            with suppress(BadToken):
-                return self.tokens.read(match.event, raw)
-        return None
-
     def _is_fresh(self, match: Match, lease: Lease) -> bool:
         """True while the lease can be trusted unasked. A worker that never asked doesn't know the time."""
         is_asked = match.rule.verify_every_request and not lease.is_guest
         return not is_asked and self._memories.of(match.event).trusts(lease)
-
-    def admission(
-        self, match: Match, sid: str, reply: Reply, *, is_first: bool = False, is_claim: bool = False
-    ) -> Admission:
-        """The admission of a lease until the reply's deadline, to be renewed once a third is used up."""
-        third = (reply.value - reply.now_ms) // 3
-        lease = Lease(sid, reply.value, 0 if is_claim else reply.now_ms + third)
-        return Admission(match, lease, is_first=is_first, set_cookie=self.tokens.write(match.event, lease))
 
     def place_of_reply(self, match: Match, number: int, reply: Reply, joined_ms: int | None = None) -> Place:
         """Where a visitor stands who was told READY, WAIT or SHARED."""

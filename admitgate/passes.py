@@ -17,8 +17,9 @@ from urllib.parse import urlencode
 
 from . import counter
 from .config import Config
+from .counter import Steps
 from .errors import BadToken, Outage
-from .gate import Gate, Steps, is_prefetch
+from .gate import Gate, is_prefetch
 from .names import event_slug
 from .road import Road
 from .rules import Match
@@ -68,7 +69,7 @@ def _cookie(
         now_ms = (yield counter.look(match.rule, match.event)).now_ms
     except Outage:
         return raw  # whether it is over is asked again when it is shown
-    held = gate.token(visit, match)
+    held = gate.bearers.token(visit, match)
     is_inside = isinstance(held, Lease) and held.deadline_ms > now_ms
     if is_inside or now_ms >= good_until(token):
         return None

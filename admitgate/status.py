@@ -15,10 +15,11 @@ from . import counter
 from .challenge import HEADER, holds, made
 from .config import Config
 from .cookies import set_cookie
+from .counter import Steps
 from .decision import Place, Wait
 from .draw import published
 from .errors import Outage
-from .gate import Gate, Steps
+from .gate import Gate
 from .memory import Memories, Snapshot
 from .page import Page
 from .passes import open_pass
@@ -95,7 +96,7 @@ class Status:
     def _check_in(self, visit: Visit, match: Match) -> Steps[Answer]:
         if is_from_elsewhere(visit):
             return _json(403, {"state": "refused"}, _no_store)
-        token = self._gate.token(visit, match)
+        token = self._gate.bearers.token(visit, match)
         if token is None:
             return _json(403, {"state": "no-ticket"}, _no_store)
         try:
@@ -113,7 +114,8 @@ class Status:
             poll = self._config.poll.floor
             return _json(503, {"state": "outage", "poll": poll}, ("Retry-After", str(round(poll))), _no_store)
         if reply.verdict == "ADMIT":
-            admission = self._gate.admission(match, token.sid, reply, is_claim=isinstance(token, Ticket))
+            is_claim = isinstance(token, Ticket)
+            admission = self._gate.bearers.admission(match, token.sid, reply, is_claim=is_claim)
             cookie = set_cookie(self._config, visit, match, admission.set_cookie)
             seconds = (reply.value - reply.now_ms) / 1000  # for which the slot waits for them
             return _json(200, {"state": "admitted", "seconds": seconds}, ("Set-Cookie", cookie), _no_store)
@@ -149,9 +151,9 @@ class Status:
     def _leave(self, visit: Visit, match: Match) -> Steps[Answer]:
         if is_from_elsewhere(visit):
             return _json(403, {"state": "refused"}, _no_store)
-        token = self._gate.token(visit, match)
+        token = self._gate.bearers.token(visit, match)
         if token is not None:
-            yield from self._gate.give_back(match, token)
+            yield from self._gate.leaving.give_back(match, token)
         left = self._page.left(visit, match.event)
         gone = ("Set-Cookie", set_cookie(self._config, visit, match, ""))
         return Answer(left.status, (*left.headers, gone), left.body)

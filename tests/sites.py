@@ -38,6 +38,7 @@ from admitgate import (
     gate,
     health,
     known_events,
+    leaving,
     memory,
     signals,
 )
@@ -442,7 +443,7 @@ def clock(redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> Clock:
     """Time that stands still."""
     clock = Clock(redis_client)
     watched = (memory, counter, async_counter, gate, connection, asked, known_events)
-    for module in (*watched, admission, health, signals):
+    for module in (*watched, admission, health, leaving, signals):
         monkeypatch.setattr(module, "monotonic", lambda: clock.monotonic)
     scripts = {
         verb: text.replace("redis.call('TIME')", _now) for verb, text in counter.load_scripts().items()

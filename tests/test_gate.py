@@ -681,8 +681,8 @@ def test_cookies_that_were_read_for_one_event_are_not_taken_for_another(gate: Ga
     lease = Lease("s" * 16, 2**50, 2**50)
     header = "; ".join(f"{match.cookie}={gate.tokens.write('gala', lease)}" for match in (gala, opera))
     for _ in range(2):
-        assert gate.token(visit_with(header), gala) == lease
-        assert gate.token(visit_with(header), opera) is None
+        assert gate.bearers.token(visit_with(header), gala) == lease
+        assert gate.bearers.token(visit_with(header), opera) is None
 
 
 def test_the_cookies_that_are_remembered_are_bounded(gate: Gate) -> None:
@@ -690,12 +690,12 @@ def test_the_cookies_that_are_remembered_are_bounded(gate: Gate) -> None:
     gala = gate.match("/events/gala/checkout")
     ours = f"{gala.cookie}={gate.tokens.write('gala', Lease('s' * 16, 2**50, 2**50))}"
     for number in range(5000):
-        assert gate.token(visit_with(f"theirs={number}; {ours}"), gala)
-    assert 0 < len(gate._shown) <= 4096
-    before = dict(gate._shown)
-    assert gate.token(visit_with(f"theirs={'x' * 1000}; {ours}"), gala)
-    assert gate.token(visit_with(f"theirs=1; {ours}x"), gala) is None
-    assert gate._shown == before
+        assert gate.bearers.token(visit_with(f"theirs={number}; {ours}"), gala)
+    assert 0 < len(gate.bearers._shown) <= 4096
+    before = dict(gate.bearers._shown)
+    assert gate.bearers.token(visit_with(f"theirs={'x' * 1000}; {ours}"), gala)
+    assert gate.bearers.token(visit_with(f"theirs=1; {ours}x"), gala) is None
+    assert gate.bearers._shown == before
 
 
 def visit_with(cookies: str) -> Visit:

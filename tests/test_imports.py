@@ -71,8 +71,10 @@ CORE = {
     "places": "decision memory rules",
     "gating": "capacity errors rules",
     "endpoints": "config errors gating matching names rules",
-    "gate": "admission clients config cookies counter decision errors health identity matching memory places"
-    " rules tokens visit",
+    "bearers": "admission clients config cookies counter errors identity rules tokens visit",
+    "leaving": "admission bearers counter errors health memory rules tokens",
+    "gate": "admission bearers config counter decision errors leaving matching memory places rules tokens"
+    " visit",
     "languages": "werkzeug visit",
     "words": "languages",
     "figures": "decision draw languages words",

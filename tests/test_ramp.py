@@ -291,9 +291,9 @@ def test_an_outage_while_telling_costs_no_answer(hire: Hire) -> None:
     match = gate.find("/checkout")
     assert match is not None
     admission = Admission(match, None)
-    gate._health.take(match.event, RULE, 0, 200)
-    gate._health._seen[match.event] = (-1e9, 1, 0)
-    steps = gate.conclude(admission, 200, is_release_wanted=False)
+    gate.leaving._health.take(match.event, RULE, 0, 200)
+    gate.leaving._health._seen[match.event] = (-1e9, 1, 0)
+    steps = gate.leaving.conclude(admission, 200, is_release_wanted=False)
     assert steps is not None
     assert next(steps).args == (2, 0, 1)
     with pytest.raises(StopIteration):

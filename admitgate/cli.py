@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-import signal
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -19,7 +16,7 @@ from .board import Line, board
 from .demo import SITES, Shop, open_shop
 from .errors import AdmitgateError
 from .operate.group import Operation
-from .operate.starting import CannotStart, settings_of_the_shop
+from .operate.starting import CannotStart, ended_by_signals, settings_of_the_shop
 from .scenario import scenario_options
 
 redraw_seconds = 1.0
@@ -68,7 +65,7 @@ def demo(*, capacity: int, lease_seconds: int, crowd: int, port: int, site: str)
     chosen = SITES[site]
     try:
         with (
-            _ended_by_signals(),
+            ended_by_signals("The shop is closed."),
             open_shop(chosen, port=port, capacity=capacity, lease_seconds=lease_seconds, crowd=crowd) as shop,
         ):
             click.echo(f"The {site} shop is open at {shop.address} and Ctrl-C closes it.")
@@ -171,7 +168,7 @@ def metrics(*, settings: str | None, host: str, port: int) -> None:
     with settings_of_the_shop(errors=(AdmitgateError, OSError)):
         server = serve(settings, host, port)
     click.echo(f"http://{host}:{server.port}/metrics")
-    with _ended_by_signals("No more figures."):
+    with ended_by_signals("No more figures."):
         server.serve_forever()
 
 
@@ -185,7 +182,7 @@ def preview(*, settings: str | None, port: int) -> None:
     """
     from .preview import serve
 
-    with settings_of_the_shop(errors=(AdmitgateError, OSError)), _ended_by_signals("The preview is closed."):
+    with settings_of_the_shop(errors=(AdmitgateError, OSError)), ended_by_signals("The preview is closed."):
         serve(settings, port, click.echo)
 
 
@@ -222,20 +219,3 @@ def _watch(shop: Shop) -> NoReturn:
             line.take(shop.status(line.event))
         show(lines)
         time.sleep(redraw_seconds)
-
-
-@contextmanager
-def _ended_by_signals(farewell: str = "The shop is closed.") -> Iterator[None]:
-    """Ctrl-C and kill end the block in order. Said explicitly, as a shell's background jobs ignore Ctrl-C."""
-    before = {number: signal.signal(number, _interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    except KeyboardInterrupt:
-        click.echo(f"\n{farewell}")
-    finally:
-        for number, respond in before.items():
-            signal.signal(number, respond)
-
-
-def _interrupt(*_: object) -> NoReturn:
-    raise KeyboardInterrupt

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 
 import click
 
@@ -15,6 +14,7 @@ from ..errors import Outage
 from ..history import filled
 from ..status import document
 from .desk import Desk, seeing
+from .starting import ended_by_signals
 from .telling import state_of
 
 _minutes = 30
@@ -35,7 +35,7 @@ def watch_(desk: Desk, *, events: tuple[str, ...], interval: float) -> None:
     show = board(trail=f"waiting, last {_minutes} min")
     watched: dict[str, _Watched] = {}
     searched_at = float("-inf")
-    with suppress(KeyboardInterrupt):
+    with ended_by_signals():
         while True:
             if time.monotonic() - searched_at > _search_seconds:
                 for event in desk.events(events):

@@ -89,7 +89,7 @@ def totals_of(fields: Mapping[Any, Any]) -> Totals:
     joined, admitted, released, expired, absent = (
         _number(known.get(name, "")) for name in Totals._fields[:5]
     )
-    return Totals(joined, admitted, released, expired, absent, _waits(known.get("waits", "")))
+    return Totals(joined, admitted, released, expired, absent, _waits(known.get("waits", ""), admitted))
 
 
 def minutes_of(entries: Iterable[Any], most: int = MOST - 1) -> list[Minute]:
@@ -163,15 +163,17 @@ def _entry(raw: Any) -> _Entry | None:
         joined, admitted, released, expired, absent = totals
     except ValueError:
         return None
-    waits = _waits(words[9] if len(words) > 9 else "")
+    waits = _waits(words[9] if len(words) > 9 else "", admitted)
     return _Entry(
         minute, Totals(joined, admitted, released, expired, absent, waits), in_use, waiting, capacity
     )
 
 
-def _waits(text: str) -> tuple[int, ...]:
+def _waits(text: str, admitted: int) -> tuple[int, ...]:
+    """The counts; the scripts leave the first one out, as those admitted at once are the rest of all."""
     counts = [_number(word) for word in text.split(",") if word][: len(_nobody)]
-    return (*counts, *_nobody[len(counts) :])
+    at_once, *waited = (*counts, *_nobody[len(counts) :])
+    return (max(at_once, admitted - sum(waited)), *waited)
 
 
 def _number(text: str) -> int:

@@ -39,7 +39,8 @@ def _kept(bare_port: int, gated_port: int) -> float:
 
     def turn(port: int) -> Burst:
         done = burst(port, visits, at_once=at_once)
-        assert {answer.status for answer in done.answers} == {200}
+        statuses = {answer.status for answer in done.answers}
+        assert statuses == {200}, statuses
         return done
 
     for port in (bare_port, gated_port):

@@ -536,8 +536,8 @@ def test_each_minute_in_which_something_happened_is_kept(
     worker.look()
     totals = worker_totals(redis_client, worker)
     first, second = redis_client.lrange(worker.keys["history"], 0, -1)
-    assert first.decode() == f"{minute} 2 1 0 0 0 1 0 1 1{',0' * 13}"
-    assert second.decode() == f"{minute + 1} 2 2 0 1 0 0 0 1 1,0,0,0,0,1{',0' * 8}"
+    assert first.decode() == f"{minute} 2 1 0 0 0 1 0 1 0{',0' * 13}"
+    assert second.decode() == f"{minute + 1} 2 2 0 1 0 0 0 1 0,0,0,0,0,1{',0' * 8}"
     assert [totals[name] for name in ("joined", "admitted", "expired", "absent")] == ["2", "2", "2", "1"]
 
 

@@ -29,7 +29,10 @@ local function take_place()
   end
 end
 
+-- The waits are told apart only of those who waited: who went in at once are the rest of the admitted.
 local function tally(waited_ms)
+  set('admitted', (tonumber(flow[16]) or 0) + 1)
+  if waited_ms == 0 then return end
   local waits, nth = {}, 1
   for total in string.gmatch(flow[20] or '', '%d+') do waits[#waits + 1] = total end
   for missing = #waits + 1, WAITS do waits[missing] = 0 end
@@ -39,7 +42,6 @@ local function tally(waited_ms)
     nth = nth + 1
   end
   waits[nth] = waits[nth] + 1
-  set('admitted', (tonumber(flow[16]) or 0) + 1)
   changed[#changed + 1] = 'waits'
   changed[#changed + 1] = table.concat(waits, ',')
 end

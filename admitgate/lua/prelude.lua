@@ -13,7 +13,7 @@
 --               rate rate_at rate_from                        admissions per second, a mean of 60 s, since a line formed
 --               tokens tokens_at                              the bucket of admit_per_minute
 --               draw                                          'opens at:first:last:hole from:hole to:seed'; first is 0 until it is drawn
---               joined admitted released expired absent waits totals since the line was born (see flow.lua); minute: the latest that
+--               joined admitted released expired absent waits totals since the line was born (see admit.lua); minute: the latest that
 --                                                             is in them
 --               ramp_at ramp_answers ramp_slow ramp_knee ramp_until     the application's health (see ramp.lua)
 --               reset_at                                      what was given out before that is void

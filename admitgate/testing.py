@@ -35,6 +35,7 @@ from .counter import PING, Call, Counter, Reply
 from .decision import Unknown
 from .embedded import EmbeddedRedis
 from .gate import Gate
+from .leaving import Leaving
 from .rules import Match, Rule
 from .start import StartCheck
 from .tokens import Lease, new_sid
@@ -85,18 +86,19 @@ def _play_along(monkeypatch: pytest.MonkeyPatch, noted: Admitted) -> Admitted:
         noted.admissions.append(admission)
         return admission
 
-    def release(gate: Gate, admission: Admission) -> Iterator[Call]:
+    def release(leaving: Leaving, admission: Admission) -> Iterator[Call]:
         if not admission.is_released:
             noted.released.append(admission.event)
             admission.is_released = True
         yield from ()
 
-    def extend(gate: Gate, admission: Admission, seconds: float) -> Iterator[Call]:
+    def extend(leaving: Leaving, admission: Admission, seconds: float) -> Iterator[Call]:
         noted.extended.append((admission.event, seconds))
         yield from ()
 
-    for step in (decide, release, extend):
-        monkeypatch.setattr(Gate, step.__name__, step)
+    monkeypatch.setattr(Gate, "decide", decide)
+    for step in (release, extend):
+        monkeypatch.setattr(Leaving, step.__name__, step)
     return noted
 
 

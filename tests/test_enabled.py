@@ -17,7 +17,7 @@ from django.test import override_settings
 from django.urls import path
 from werkzeug.test import Client
 
-from admitgate import AdmitGate, ConfigError, connections, gate
+from admitgate import AdmitGate, ConfigError, bearers, connections
 from admitgate.asgi import AdmitGateASGI
 from admitgate.django import AdmitGateMiddleware, release
 from admitgate.flask import AdmitGate as FlaskGate
@@ -35,7 +35,7 @@ def _nothing_happens(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureF
         raise AssertionError("Redis was asked, or a cookie read")
 
     monkeypatch.setattr(connections.Connections, "ask", never)
-    monkeypatch.setattr(gate.Gate, "token", never)
+    monkeypatch.setattr(bearers.Bearers, "token", never)
     monkeypatch.setattr(StartCheck, "once", never)
     before = threading.active_count()
     yield

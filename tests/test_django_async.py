@@ -201,7 +201,7 @@ def test_a_visitor_who_leaves_takes_no_slot_along(shop: Shop) -> None:
 
     async def slow(request: Any, event: str) -> HttpResponse:
         is_inside.set()
-        await asyncio.sleep(3600)
+        await asyncio.Event().wait()  # for ever
         return HttpResponse()
 
     async def story() -> None:

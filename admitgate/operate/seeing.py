@@ -13,6 +13,7 @@ from ..memory import Snapshot
 from .desk import Desk, seeing
 from .telling import change, change_as_json, colored, moment, of_the_rule, state_of, styled, table, value
 
+_secret = "draw_text"  # it has the seed of a draw to come
 _head = ("event", "state", "inside", "of", "waiting", "present", "in/min", "message")
 
 
@@ -73,10 +74,9 @@ class _Look:
     def as_json(self) -> dict[str, Any]:
         """For programs; null is what nobody knows, or what the rule doesn't say."""
         known = self._snapshot
-        figures = known._asdict() if known else None
-        if figures:
-            figures.pop("draw", None)
-            figures.pop("seed", None)
+        figures = (
+            {name: figure for name, figure in known._asdict().items() if name != _secret} if known else None
+        )
         return {
             "event": self._event.name,
             "rule": self._event.rule.name,

@@ -133,8 +133,6 @@ class AsyncEdge:
                 self.edge.start_check.once()
                 result: T = told
                 return result
-            if told.rule.is_capacity_due:
-                await self._in_thread(told.rule.capacity_now)
             try:
                 step, given = steps.send, await self._counter.call(told)
             except Outage as outage:

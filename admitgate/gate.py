@@ -19,7 +19,7 @@ from .decision import Place, Unknown, Wait
 from .errors import Outage
 from .leaving import Leaving
 from .matching import Rules
-from .memory import Memories, Snapshot, monotonic
+from .memory import Memories, Snapshot
 from .places import place_in_line
 from .rules import Find, Match, Rule
 from .tokens import Lease, Ticket, Token, Tokens, good_until, is_of_account, is_pass
@@ -30,7 +30,6 @@ log = logging.getLogger("admitgate")
 Decision = Admission | Wait
 
 _usual_methods = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-_log_seconds = 10.0
 _overrides = ("x-http-method-override", "x-http-method", "x-method-override")
 
 
@@ -130,14 +129,15 @@ class Gate:
             return None
         return _wait(visit, self.place_of_reply(match, ticket.number, reply, ticket.joined_ms))
 
+    def now_ms(self, match: Match) -> Steps[int]:
+        """The event's time; Redis is asked where this worker doesn't know it."""
+        return self._memories.of(match.event).now_ms() or (yield counter.look(match.rule, match.event)).now_ms
+
     def unless_over(self, match: Match, token: Token | None) -> Steps[Token | None]:
         """The token, unless it is a pass that is good no more: of those Redis knows nothing."""
         if token is None or not is_pass(token):
             return token
-        now_ms = self._memories.of(match.event).now_ms()
-        if not now_ms:
-            now_ms = (yield counter.look(match.rule, match.event)).now_ms
-        return token if now_ms < good_until(token) else None
+        return token if (yield from self.now_ms(match)) < good_until(token) else None
 
     def _join(self, visit: Visit, match: Match) -> Steps[Decision]:
         sid = self.bearers.sid_for(visit, match)
@@ -187,16 +187,12 @@ class Gate:
 
     def _tell_of_a_copy(self, event: str) -> None:
         """Two people with one cookie: the one who is behind gets in line, and the shop may want to know."""
-        memory = self._memories.of(event)
-        memory.copies += 1
-        now = monotonic()
-        if now - memory.copies_since > _log_seconds:
+        if count := self._memories.of(event).copies.one_more():
             log.info(
                 "event %s: %d tokens were shown that two newer ones have replaced; their cookies are shared",
                 ascii(event),
-                memory.copies,
+                count,
             )
-            memory.copies, memory.copies_since = 0, now
 
     def _passes(self, visit: Visit, rule: Rule) -> bool:
         """True for requests that a rule doesn't mean: other methods, CORS pre-flights, exempt visitors.
@@ -244,16 +240,12 @@ class Gate:
 
     def _observed(self, match: Match, wait: Wait) -> Admission:
         """Observe: who would have waited goes in, counted, and told to the log every few seconds."""
-        memory = self._memories.of(match.event)
-        memory.would_wait += 1
-        now = monotonic()
-        if now - memory.would_wait_since > _log_seconds:
+        if count := self._memories.of(match.event).would_wait.one_more():
             log.info(
                 "observe: %d requests for event %s would have waited since the last line",
-                memory.would_wait,
+                count,
                 ascii(match.event),
             )
-            memory.would_wait, memory.would_wait_since = 0, now
         return Admission(match, None, would_wait=True, set_cookie=wait.set_cookie)
 
     def _is_fresh(self, match: Match, lease: Lease) -> bool:

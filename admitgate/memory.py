@@ -24,6 +24,7 @@ _released_most = 10_000
 _half_a_key_expiry = 12 * 3600.0
 _snapshot_seconds = 1.0
 _look_seconds = 1.0
+_told_seconds = 10.0
 
 # Counts the time a suspended machine slept, where the system has such a clock.
 _clock_id = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
@@ -86,6 +87,23 @@ def _draw_of(text: str) -> Draw | None:
     return Draw(int(first), *map(int, rest)) if first != "0" else None
 
 
+@dataclass(slots=True)
+class Tally:
+    """Counts what a log should hear of every few seconds, and not for each request."""
+
+    count: int = 0
+    told_at: float = 0.0
+
+    def one_more(self) -> int:
+        """How many there are since the log heard of them, if it is time that it does; else 0."""
+        self.count += 1
+        now = monotonic()
+        if now - self.told_at <= _told_seconds:
+            return 0
+        count, self.count, self.told_at = self.count, 0, now
+        return count
+
+
 class Marks(NamedTuple):
     """What a script takes the maximum with; all 0 for an event nothing certain is known of."""
 
@@ -110,10 +128,8 @@ class EventMemory:
     away_until: float = 0.0  # and when for the last time
     snapshot: Snapshot | None = None
     snapshot_at: float = 0.0
-    copies: int = 0  # tokens shown that newer ones have replaced
-    copies_since: float = 0.0
-    would_wait: int = 0
-    would_wait_since: float = 0.0
+    copies: Tally = field(default_factory=Tally)  # tokens shown that newer ones have replaced
+    would_wait: Tally = field(default_factory=Tally)
     watch: Callable[[EventMemory, Snapshot], None] | None = None
     told: Any = None  # what ``watch`` last told of the event
     _heard_ms: int = 0

@@ -140,11 +140,6 @@ class Rule:
         """How many slots there are; a callable is asked, every ``capacity_seconds`` at most."""
         return self.capacity if isinstance(self.capacity, int) else self._asked_capacity.slots()
 
-    @property
-    def is_capacity_due(self) -> bool:
-        """True where the shop is going to be asked for it."""
-        return not isinstance(self.capacity, int) and self._asked_capacity.is_due
-
     @cached_property
     def _asked_capacity(self) -> AskedCapacity:
         return AskedCapacity(self.capacity, self.capacity_seconds, ascii(self.name))

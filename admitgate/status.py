@@ -141,9 +141,7 @@ class Status:
         """A challenge, where a proof is demanded and this visitor has brought none that holds."""
         if self._challenge is None or not self._gate.demands_proof(match.rule, ticket):
             return None
-        now_ms = self._memories.of(match.event).now_ms()
-        if not now_ms:
-            now_ms = (yield counter.look(match.rule, match.event)).now_ms
+        now_ms = yield from self._gate.now_ms(match)
         if holds(self._challenge, match.event, ticket.sid, visit.header(HEADER), now_ms):
             return None
         return self._challenge.ask(match.event, ticket.sid, now_ms)

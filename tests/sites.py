@@ -35,7 +35,6 @@ from admitgate import (
     async_counter,
     connection,
     counter,
-    gate,
     health,
     known_events,
     leaving,
@@ -442,7 +441,7 @@ class Clock:
 def clock(redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> Clock:
     """Time that stands still."""
     clock = Clock(redis_client)
-    watched = (memory, counter, async_counter, gate, connection, asked, known_events)
+    watched = (memory, counter, async_counter, connection, asked, known_events)
     for module in (*watched, admission, health, leaving, signals):
         monkeypatch.setattr(module, "monotonic", lambda: clock.monotonic)
     scripts = {

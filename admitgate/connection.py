@@ -6,7 +6,7 @@ import asyncio
 import logging
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import redis
@@ -201,7 +201,7 @@ def evaluate(
     client: Any,
     source: str,
     digest: str,
-    keys: list[str],
+    keys: Sequence[str],
     args: Callable[[], list[Any]],
     packed: bytes | None = None,
 ) -> Any:

@@ -8,12 +8,10 @@ It asks the same Redis as the gate does, over the same client, and is as safe in
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
-from . import counter as verbs
 from .config import Config
 from .connection import Breaker, connect, evaluate
 from .counter import Counter
@@ -21,13 +19,24 @@ from .errors import Outage
 from .levers import Change as Change
 from .levers import EventControl as EventControl
 from .memory import Memories
-from .names import event_name, event_slug, slug_event, template_names
+from .names import event_slug, slug_event
 from .rules import Find, Rule
 from .tokens import new_sid, seeds_of
+from .wire import as_text
 
 _events_most = 10_000
 _keys_a_step = 1000
-_scripts = ("change", "levels")  # that stand alone
+
+
+def redis_of(config: Config) -> Any:
+    """The client that the settings name or ask for. It connects when it is first asked."""
+    return config.redis_client or connect(config.redis_url or "", config.redis_timeout_seconds)
+
+
+def counter_of(config: Config, client: Any, memories: Memories, breaker: Breaker) -> Counter:
+    """A counter with what the settings say of it."""
+    seed = seeds_of(config.keys)
+    return Counter(client, memories, prefix=config.key_prefix, breaker=breaker, seed=seed)
 
 
 class Control:
@@ -43,7 +52,6 @@ class Control:
     ) -> None:
         self._config, self._of_event = config, of_event
         self._counter, self._client, self._breaker = counter, client, breaker
-        self._script, self._levels = map(_with_digest, map(verbs.load_scripts().__getitem__, _scripts))
 
     @classmethod
     def of(cls, config: Config, of_event: Find | None = None) -> Control:
@@ -51,12 +59,9 @@ class Control:
 
         ``of_event`` knows of rules that aren't in the settings, such as decorated views'.
         """
-        client = config.redis_client or connect(config.redis_url or "", config.redis_timeout_seconds)
-        memories = Memories()
+        client, memories = redis_of(config), Memories()
         breaker = Breaker(on_open=memories.doubt)
-        counter = Counter(
-            client, memories, prefix=config.key_prefix, breaker=breaker, seed=seeds_of(config.keys)
-        )
+        counter = counter_of(config, client, memories, breaker)
         return cls(config, counter, client, breaker, of_event or config.compiled_rules().of_known_event)
 
     @property
@@ -86,16 +91,15 @@ class Control:
             keys = self._client.scan_iter(
                 match=f"{self._config.key_prefix}:{{*}}:*", count=_keys_a_step, _type="HASH"
             )
-            of_events = (key for key in keys if _text(key).endswith((":line", ":settings")))
+            of_events = (key for key in keys if as_text(key).endswith((":line", ":settings")))
             for key in islice(of_events, 2 * _events_most):
                 slug = self._client.hget(key, "event")
                 if slug:
-                    yield _text(slug)
+                    yield as_text(slug)
 
-    def _keys(self, event: str) -> tuple[str, str, str]:
-        """Line, settings and audit: what change.lua takes."""
-        line = self._counter.keys(event)[0].removesuffix("line")
-        return f"{line}line", f"{line}settings", f"{line}audit"
+    def _audit(self, event: str) -> str:
+        """The key of the event's log."""
+        return self._counter.keys(event).line.removesuffix("line") + "audit"
 
     def _ask(self, *words: Any) -> Any:
         with self._breaker:
@@ -103,29 +107,22 @@ class Control:
 
     def _change(self, event: str, who: str, steps: Iterable[tuple[str, str, str]], *, most: int) -> list[Any]:
         words = [who, new_sid(), most, event_slug(event), *(word for step in steps for word in step)]
-        answer = self._run(self._script, [*self._keys(event)], words)
+        keys = self._counter.keys(event)
+        answer = self._run("change", (keys.line, keys.settings, self._audit(event)), words)
         if not isinstance(answer, list):
             raise Outage(f"Redis answered a change with something that isn't ours: {answer!r:.80}")
         return answer
 
-    def _run(self, script: tuple[str, str], keys: list[str], words: list[Any]) -> Any:
+    def _run(self, script: str, keys: Sequence[str], words: list[Any]) -> Any:
         with self._breaker:
-            return evaluate(self._client, *script, keys, lambda: words)
+            return evaluate(self._client, *self._counter.script(script), keys, lambda: words)
 
 
 def _named(rules: Iterable[Rule]) -> Iterator[str]:
     """A rule's only event, or those that it lists."""
     for rule in rules:
         if rule.mode != "off":
-            if not template_names(rule.template()):
-                yield event_name(rule.template(), {})
+            if rule.only_event is not None:
+                yield rule.only_event
             elif isinstance(rule.events, list | tuple | set | frozenset):
                 yield from map(str, rule.events)
-
-
-def _with_digest(source: str) -> tuple[str, str]:
-    return source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
-
-
-def _text(raw: Any) -> str:
-    return raw.decode("utf-8", "replace") if isinstance(raw, bytes) else str(raw)

@@ -12,14 +12,14 @@ import logging
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from .connection import Breaker, evaluate
 from .errors import Outage
 from .memory import EventMemory, Marks, Memories, Snapshot, monotonic
 from .rules import Rule, event_slug
 from .tokens import Lease, Ticket, is_of_account
-from .wire import evalsha
+from .wire import as_text, evalsha
 
 log = logging.getLogger("admitgate")
 
@@ -36,7 +36,6 @@ _parts = {
     "ramp": ("prelude", "flow", "ramp"),
     "levels": ("levels",),
 }
-_names = ("line", "leases", "ready", "ready:seen", "released", "settings", "places", "history")
 _remembered = 10_000
 _no_format: tuple[Rule | None, int, bytes] = (None, 0, b"")
 _shut = ("", "paused", "closed", "opens", "early")
@@ -134,16 +133,31 @@ def ramp(rule: Rule, event: str, answers: int, slow: int) -> Call:
     return Call("ramp", rule, event, "", (answers, slow, floor))
 
 
-def event_keys(prefix: str, event: str) -> list[str]:
+class Keys(NamedTuple):
     """An event's keys, in the order of the scripts' KEYS; one hash tag, so one cluster node."""
+
+    line: str
+    leases: str
+    ready: str
+    seen: str
+    released: str
+    settings: str
+    places: str
+    history: str
+
+
+def event_keys(prefix: str, event: str) -> Keys:
+    """The keys of ``event`` among those that begin with ``prefix``."""
     tag = hashlib.sha256(event.encode("utf-8", "surrogatepass")).hexdigest()[:16]
-    return [f"{prefix}:{{{tag}}}:{name}" for name in _names]
+    names = ("ready:seen" if name == "seen" else name for name in Keys._fields)
+    return Keys(*(f"{prefix}:{{{tag}}}:{name}" for name in names))
 
 
 def load_scripts() -> dict[str, str]:
     """The source of each verb's script."""
     folder = files(__package__) / "lua"
-    texts = {name: (folder / f"{name}.lua").read_text("utf-8") for parts in _parts.values() for name in parts}
+    names = {name for parts in _parts.values() for name in parts}
+    texts = {name: (folder / f"{name}.lua").read_text("utf-8") for name in names}
     return {verb: "\n".join(texts[part] for part in parts) for verb, parts in _parts.items()}
 
 
@@ -169,7 +183,7 @@ class Counter:
         }
         self._breaker = breaker or Breaker(on_open=memories.doubt)
         self._seed = seed or _no_seed
-        self._keys: dict[str, list[str]] = {}
+        self._keys: dict[str, Keys] = {}
         self._formats: dict[tuple[str, str], tuple[Rule | None, int, bytes]] = {}
         self._takes_packed = hasattr(client, "ask_packed")
 
@@ -193,7 +207,7 @@ class Counter:
         packed = self._packed(call, memory, digest, keys) if self._takes_packed else None
         return evaluate(self._client, source, digest, keys, lambda: pack(call, memory, self._seed), packed)
 
-    def _packed(self, call: Call, memory: EventMemory, digest: str, keys: list[str]) -> bytes:
+    def _packed(self, call: Call, memory: EventMemory, digest: str, keys: Keys) -> bytes:
         rule, slots, format_ = self._formats.get((call.verb, call.event), _no_format)
         if rule is not call.rule or slots != call.rule.capacity_now():
             words = fixed(call.rule, call.event, self._seed)
@@ -207,7 +221,7 @@ class Counter:
     def in_wire_format(self, call: Call, memory: EventMemory) -> tuple[str, bytes]:
         """A key of the call's event, and the call as Redis takes it: for ``AsyncCounter``."""
         keys = self.keys(call.event)
-        return keys[0], self._packed(call, memory, self._scripts[call.verb][1], keys)
+        return keys.line, self._packed(call, memory, self._scripts[call.verb][1], keys)
 
     def with_source(self, call: Call, memory: EventMemory) -> list[Any]:
         """The words of the same for a Redis that doesn't have the script."""
@@ -224,7 +238,11 @@ class Counter:
             raise
         return Reply("PONG", 0, 0, None)
 
-    def keys(self, event: str) -> list[str]:
+    def script(self, name: str) -> tuple[str, str]:
+        """The source of a script and its digest."""
+        return self._scripts[name]
+
+    def keys(self, event: str) -> Keys:
         """The event's keys, remembered."""
         keys = self._keys.get(event)
         if keys is None:
@@ -266,7 +284,7 @@ def fixed(rule: Rule, event: str, seed: Seed) -> tuple[Any, ...]:
 def unpack(raw: Any, call: Call, memory: EventMemory, sent_at: float) -> Reply:
     """The reply in words; raises Outage for what no script of ours returns."""
     try:
-        verdict, *words = _text(raw).split(" ", _numbers + 1)
+        verdict, *words = as_text(raw).split(" ", _numbers + 1)
         value, *numbers = map(int, words[:_numbers])
         heard = Marks(*numbers[:5])
         snapshot = _snapshot(heard, numbers[5:], *words[_numbers].split(" ", 1)) if len(numbers) > 5 else None
@@ -318,7 +336,3 @@ def _snapshot(heard: Marks, numbers: list[int], draw: str, message: str) -> Snap
         opens_at,
         draw if draw != "-" else "",
     )
-
-
-def _text(raw: Any) -> str:
-    return raw.decode("utf-8", "replace") if isinstance(raw, bytes) else str(raw)

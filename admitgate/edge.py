@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 from .admission import Admission, Levers
 from .config import Config
-from .connection import Breaker, connect
+from .connection import Breaker
 from .console.console import Console
-from .control import Control, EventControl
+from .control import Control, EventControl, counter_of, redis_of
 from .cookies import set_cookie
 from .counter import Call, Counter, Reply, Steps, T
 from .decision import Unknown, Wait
@@ -31,7 +31,6 @@ from .rules import OURS, Find, Match, Rule
 from .signals import Signals
 from .start import StartCheck
 from .status import Status
-from .tokens import seeds_of
 from .unknown import unknown_event
 from .visit import Answer, Visit
 
@@ -111,14 +110,12 @@ class Edge:
         self.leave = self._in_flight.leave
         """To be called for each admission, when the application has answered or broken."""
         self._status = Status(config, self.gate, page, self._road, memories)
-        client = config.redis_client or connect(config.redis_url or "", config.redis_timeout_seconds)
+        client = redis_of(config)
         self.signals.listen_to(client)
         self.breaker = Breaker(
             on_open=self._go_without, on_close=self.signals.back, pause_most=_longest_pause(config.rules)
         )
-        self.counter = Counter(
-            client, memories, prefix=config.key_prefix, breaker=self.breaker, seed=seeds_of(config.keys)
-        )
+        self.counter = counter_of(config, client, memories, self.breaker)
         self.control = Control(config, self.counter, client, self.breaker, self.gate.of_known_event)
         self.console = Console(config, self.control) if config.console is not None else None
         self._metrics = _metrics(config, self.control)

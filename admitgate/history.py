@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from .wire import as_text
+
 MOST = 1440
 """How many entries Redis keeps: a day of minutes in which anything happened."""
 
@@ -85,7 +87,7 @@ class _Entry(NamedTuple):
 
 def totals_of(fields: Mapping[Any, Any]) -> Totals:
     """The totals up to now, of the line's hash (or of the part of it that has them)."""
-    known = {_text(name): _text(value) for name, value in fields.items() if value is not None}
+    known = {as_text(name): as_text(value) for name, value in fields.items() if value is not None}
     joined, admitted, released, expired, absent = (
         _number(known.get(name, "")) for name in Totals._fields[:5]
     )
@@ -157,7 +159,7 @@ def _first_capacity(minutes: Sequence[Minute]) -> int:
 
 
 def _entry(raw: Any) -> _Entry | None:
-    words = _text(raw).split(" ")
+    words = as_text(raw).split(" ")
     try:
         minute, *totals, in_use, waiting, capacity = map(int, words[:9])
         joined, admitted, released, expired, absent = totals
@@ -181,7 +183,3 @@ def _number(text: str) -> int:
         return int(text)
     except ValueError:
         return 0
-
-
-def _text(raw: Any) -> str:
-    return raw.decode("utf-8", "replace") if isinstance(raw, bytes) else str(raw)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from .errors import Outage
 from .history import Totals, totals_of
 from .rules import Rule
+from .wire import as_text
 
 STATES = ("open", "waiting", "hold", "queueing", "draining", "paused", "early", "opens", "closed")
 """What an event may be doing; the last that is true is what it does."""
@@ -40,7 +41,7 @@ class Levels(NamedTuple):
 def levels_of(answer: Sequence[Any], rule: Rule) -> Levels:
     """The script's answer. Raises Outage for what isn't one."""
     try:
-        at_ms, in_use, present, *words = map(_text, answer)
+        at_ms, in_use, present, *words = map(as_text, answer)
         end = words[::2].index("")
         line = dict(zip(words[: 2 * end : 2], words[1 : 2 * end : 2], strict=True))
         settings = dict(zip(words[2 * end + 1 :: 2], words[2 * end + 2 :: 2], strict=True))
@@ -107,7 +108,3 @@ def _number(fields: Mapping[str, str], name: str, otherwise: int = 0) -> int:
         return int(float(fields[name]))
     except (KeyError, ValueError, OverflowError):
         return otherwise
-
-
-def _text(raw: Any) -> str:
-    return raw.decode("utf-8", "replace") if isinstance(raw, bytes) else str(raw)

@@ -20,6 +20,7 @@ from .levels import Levels, levels_of
 from .memory import Snapshot
 from .rules import Match, Rule
 from .tokens import is_sid
+from .wire import as_text
 
 if TYPE_CHECKING:
     from .control import Control
@@ -48,6 +49,7 @@ class EventControl:
         self.rule: Rule = match.rule
         self.match: Match = match
         self._control, self._is_trial = control, is_trial
+        self._keys = control._counter.keys(match.event)
 
     def trial(self) -> EventControl:
         """The same levers, each of which only says what it would change."""
@@ -59,7 +61,8 @@ class EventControl:
         """True where somebody has come, an operator has changed something, or a rule names the event."""
         if self.rule.events is not None or self.name in self._control.named():
             return True
-        return bool(self._control._ask("EXISTS", *self._control._keys(self.name)))
+        kept = (self._keys.line, self._keys.settings, self._control._audit(self.name))
+        return bool(self._control._ask("EXISTS", *kept))
 
     def snapshot(self) -> Snapshot | None:
         """The line as it is, moved on by the look; None while nobody has come."""
@@ -67,40 +70,38 @@ class EventControl:
 
     def levels(self) -> Levels:
         """The line as it is, untouched: an event that nobody comes to any more ends in its time."""
-        keys = self._control._counter.keys(self.name)
-        return levels_of(self._control._run(self._control._levels, keys, []), self.rule)
+        return levels_of(self._control._run("levels", self._keys, []), self.rule)
 
     def settings(self) -> dict[str, str]:
         """What operators have set, as Redis keeps it (live.OPTIONS, extra); what isn't here is the rule's."""
-        raw = self._control._ask("HGETALL", self._control._keys(self.name)[1])
+        raw = self._control._ask("HGETALL", self._keys.settings)
         pairs = raw.items() if isinstance(raw, Mapping) else zip(raw[::2], raw[1::2], strict=True)
-        return {_text(name): _text(value) for name, value in pairs if _text(name) not in _own}
+        return {as_text(name): as_text(value) for name, value in pairs if as_text(name) not in _own}
 
     def totals(self) -> Totals:
         """How many have joined, were admitted, released, expired or absent since the line was born."""
-        found = self._control._ask("HMGET", self._control._keys(self.name)[0], *Totals._fields)
+        found = self._control._ask("HMGET", self._keys.line, *Totals._fields)
         return totals_of(dict(zip(Totals._fields, found, strict=True)))
 
     def history(self, minutes: int = 60) -> list[Minute]:
         """The last ``minutes`` in which anything happened, oldest first, without the one that runs."""
-        line = self._control._keys(self.name)[0]
-        entries = self._control._ask("LRANGE", line.removesuffix("line") + "history", -minutes - 1, -1)
+        entries = self._control._ask("LRANGE", self._keys.history, -minutes - 1, -1)
         return minutes_of(entries, minutes)
 
     def lease_of(self, sid: str) -> tuple[int, bool]:
         """Until when Redis holds a slot for them (0: it doesn't), and whether they gave back or lost one."""
-        _, leases, _, _, released, *_ = self._control._counter.keys(self.name)
-        held, gone = (self._control._ask("ZSCORE", key, sid) for key in (leases, released))
+        keys = (self._keys.leases, self._keys.released)
+        held, gone = (self._control._ask("ZSCORE", key, sid) for key in keys)
         return int(float(held or 0)), float(gone or 0) > self.now_ms()
 
     def log(self, most: int = 50) -> list[Change]:
         """What was changed lately, and by whom; newest first."""
-        found = self._control._ask("LRANGE", self._control._keys(self.name)[2], 0, most - 1)
+        found = self._control._ask("LRANGE", self._control._audit(self.name), 0, most - 1)
         return [_change_of(note) for note in found]
 
     def now_ms(self) -> int:
         """The event's time."""
-        return int(_text(self._control._change(self.name, "", (), most=0)[0]))
+        return int(as_text(self._control._change(self.name, "", (), most=0)[0]))
 
     # --- changing
 
@@ -183,8 +184,8 @@ class EventControl:
         """
         if not is_sid(sid):
             raise ValueError(f"{sid!r} is not the sid of a visitor: give its 16 characters, or 22.")
-        keys = self._control._counter.keys(self.name)
-        is_here = any(self._control._ask("ZSCORE", key, sid) is not None for key in keys[1:3])
+        keys = (self._keys.leases, self._keys.ready)
+        is_here = any(self._control._ask("ZSCORE", key, sid) is not None for key in keys)
         if is_here and not self._is_trial:
             self._control._counter.call(verbs.release(self.rule, self.name, sid))
             self._pull(by, ("evict", "!", sid))
@@ -220,9 +221,5 @@ def _steps(changes: Mapping[str, str]) -> list[tuple[str, str, str]]:
 
 
 def _change_of(note: Any) -> Change:
-    said = json.loads(_text(note))
+    said = json.loads(as_text(note))
     return Change(int(said["at"]), said["who"], said["field"], said["from"], said["to"])
-
-
-def _text(raw: Any) -> str:
-    return raw.decode("utf-8", "replace") if isinstance(raw, bytes) else str(raw)

@@ -19,15 +19,14 @@ from typing import Any
 
 from . import counter
 from .config import Config, config_from_environment
-from .connection import Breaker, connect
-from .counter import Counter
+from .connection import Breaker
+from .control import counter_of, redis_of
 from .errors import ConfigError, Outage
 from .memory import Memories, Snapshot, monotonic
-from .names import event_name, event_slug, slug_event, template_names
+from .names import event_slug, slug_event
 from .published import NotOurs, Published
 from .rules import Match
 from .status import document
-from .tokens import seeds_of
 
 log = logging.getLogger("admitgate")
 
@@ -101,16 +100,9 @@ class Publisher:
     def __init__(self, config: Config, folder: Published, *, events: Sequence[str] = ()) -> None:
         self._config = config
         self._folder = folder
-        self._client = config.redis_client or connect(config.redis_url or "", config.redis_timeout_seconds)
-        memories = Memories()
+        self._client, memories = redis_of(config), Memories()
         self._breaker = Breaker(on_open=memories.doubt)
-        self._counter = Counter(
-            self._client,
-            memories,
-            prefix=config.key_prefix,
-            breaker=self._breaker,
-            seed=seeds_of(config.keys),
-        )
+        self._counter = counter_of(config, self._client, memories, self._breaker)
         self._of_event = config.compiled_rules().of_event
         self._lines: dict[str, _Line] = {}
         self._leftovers: set[str] = set()
@@ -196,12 +188,12 @@ class Publisher:
 
     def _peek(self, line: _Line) -> list[Any]:
         """What anybody who comes to the event, or an operator who changes it, leaves there."""
-        line_key, leases_key, _, _, _, settings_key, *_ = self._counter.keys(line.match.event)
+        keys = self._counter.keys(line.match.event)
         with self._breaker:
             return [
-                self._client.hmget(line_key, "issued", "serving", "hold_until"),
-                self._client.zcard(leases_key),
-                self._client.hgetall(settings_key),
+                self._client.hmget(keys.line, "issued", "serving", "hold_until"),
+                self._client.zcard(keys.leases),
+                self._client.hgetall(keys.settings),
             ]
 
     def _in_an_outage(self, line: _Line) -> dict[str, Any]:
@@ -278,5 +270,5 @@ def _is_quiet(line: Snapshot) -> bool:
 def _fixed_events(config: Config) -> Iterator[str]:
     """The events that are known before anybody has come: those whose rule has just one."""
     for rule in config.rules:
-        if rule.mode != "off" and not template_names(rule.template()):
-            yield event_name(rule.template(), {})
+        if rule.mode != "off" and rule.only_event is not None:
+            yield rule.only_event

@@ -110,6 +110,12 @@ class Rule:
         return str(self.path if self.endpoint is None else self.endpoint)
 
     @property
+    def only_event(self) -> str | None:
+        """The event of a rule that has just one, whatever a request says; None for any other."""
+        template = self.template()
+        return None if template_names(template) else event_name(template, {})
+
+    @property
     def is_named_by_view(self) -> bool:
         """True where the event is made of whatever arguments the view has."""
         return self.path is None and self.event is None

@@ -137,7 +137,7 @@ class Full:
 
     def _tell(self, own: Counter) -> None:
         for event, places in self._room.items():
-            settings = own.keys(event)[5]
+            settings = own.keys(event).settings
             self._client.hset(settings, "capacity", places)
 
     def own(self, counter: Counter) -> Counter:

@@ -6,6 +6,7 @@ Packing some thirty words one by one takes a third as long as Redis does; fillin
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 _figure = b"$16\r\n%016d\r\n"  # of one width whatever it is: tonumber() reads it, and 2^53 has 16 digits
 _name = b"$%d\r\n%b\r\n"
@@ -31,6 +32,11 @@ def evalsha(digest: str, keys: Sequence[str], fixed: Sequence[object], slug: str
             _figure * own,
         ]
     )
+
+
+def as_text(raw: Any) -> str:
+    """What Redis said, whichever client has read it."""
+    return raw.decode("utf-8", "replace") if isinstance(raw, bytes) else str(raw)
 
 
 def _bulk(words: Sequence[object]) -> bytes:

@@ -81,7 +81,7 @@ class Stage:
         ticket = self.join(full)
         assert isinstance(ticket, Ticket)
         # A long line stands behind them: a number that wasn't given out would be taken for a loss.
-        self.redis.hset(self.counter.keys(event_of(full))[0], "issued", ticket.number + 2 * out_of_reach)
+        self.redis.hset(self.counter.keys(event_of(full)).line, "issued", ticket.number + 2 * out_of_reach)
         return self.request_with(full, Ticket(ticket.sid, ticket.number + out_of_reach, ticket.joined_ms))
 
     def commands(self) -> int:

@@ -71,7 +71,7 @@ def test_an_operator_s_word_wins(open_plain: Opener, clock: Clock, redis_client:
     """As over a number in the settings."""
     site = open_plain(capacity=Stock(0))
     assert not site.is_in()
-    redis_client.hset(event_keys("admitgate", "gala")[5], "capacity", 5)
+    redis_client.hset(event_keys("admitgate", "gala").settings, "capacity", 5)
     clock.forward(7)
     assert site.browser().get("/_admitgate/status/gala").json["capacity"] == 5
 

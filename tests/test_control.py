@@ -216,8 +216,9 @@ def an_answer_that_got_lost_is_asked_for_again(event: EventControl, client: redi
 
 
 def counter_call(control: Any, words: list[Any]) -> list[Any]:
-    source, _ = control._script
-    answer: list[Any] = control._client.execute_command("EVAL", source, 3, *control._keys("gala"), *words)
+    source, keys = control._counter.script("change")[0], control._counter.keys("gala")
+    named = (keys.line, keys.settings, control._audit("gala"))
+    answer: list[Any] = control._client.execute_command("EVAL", source, len(named), *named, *words)
     return answer
 
 
@@ -300,9 +301,12 @@ def test_a_rule_that_is_gone_is_noticed(
     event: EventControl, redis_client: redis.Redis, text: str, changed: str, rule: Rules
 ) -> None:
     """Each rule of the script is there for a reason that a test knows."""
-    source: str = event._control._script[0]
+    source: str = event._control._counter.script("change")[0]
     assert source.count(text) == 1
-    event._control._script = source.replace(text, changed), "no digest, so that Redis asks for the source"
+    event._control._counter._scripts["change"] = (
+        source.replace(text, changed),
+        "no digest, so that Redis asks for the source",
+    )
     with pytest.raises((AssertionError, Outage, redis.RedisError)):
         rule(event, redis_client)
 

@@ -978,7 +978,7 @@ def test_a_client_that_decodes_its_answers_works(redis_server: Any, redis_client
     with redis.Redis.from_url(redis_server.url, decode_responses=True) as client:
         count = Counter(client, Memories())
         rule = Rule("/", capacity=1)
-        redis_client.hset(count.keys(EVENT)[5], "message", "Bühne frei")
+        redis_client.hset(count.keys(EVENT).settings, "message", "Bühne frei")
         replies = [count.call(counter.join(rule, EVENT, new_sid())) for _ in range(2)]
     assert [reply.verdict for reply in replies] == ["ADMIT", "TICKET"]
     assert replies[1].snapshot.message == "Bühne frei"

@@ -203,13 +203,13 @@ def test_events_beyond_all_bounds_are_counted(
     """A scrape stays short, and says what it left out."""
     monkeypatch.setattr(metrics, "_read_most", 5)
     for nth in range(7):
-        redis_client.hset(event_keys("admitgate", f"event-{nth}")[0], mapping={"event": f"event-{nth}"})
+        redis_client.hset(event_keys("admitgate", f"event-{nth}").line, mapping={"event": f"event-{nth}"})
     assert collected(Collector(control(redis_url)))["admitgate_unread_events",] == 2
 
 
 def test_names_come_from_rules_only(redis_url: str, redis_client: redis.Redis) -> None:
     """Another shop's events on the same Redis are none of ours; nor is what no path can be."""
-    redis_client.hset(event_keys("admitgate", "theirs")[0], mapping={"event": "theirs"})
+    redis_client.hset(event_keys("admitgate", "theirs").line, mapping={"event": "theirs"})
     rule = CHECKOUT_RULE | {"events": ["gala"]}
     seen = collected(Collector(control(redis_url, rules=[rule])))
     assert {labels[0] for name, *labels in seen if labels} == {"gala"}
@@ -219,7 +219,7 @@ def test_a_name_cannot_break_a_line(redis_url: str, redis_client: redis.Redis) -
     """Names come from URLs."""
     odd = 'a"b\\c{}'
     slug = "~" + __import__("base64").urlsafe_b64encode(odd.encode()).decode().rstrip("=")
-    redis_client.hset(event_keys("admitgate", odd)[0], mapping={"event": slug, "joined": 4})
+    redis_client.hset(event_keys("admitgate", odd).line, mapping={"event": slug, "joined": 4})
     registry = CollectorRegistry()
     registry.register(Collector(control(redis_url)))
     seen = samples(metrics.choose_encoder("")[0](registry).decode())
@@ -229,8 +229,8 @@ def test_a_name_cannot_break_a_line(redis_url: str, redis_client: redis.Redis) -
 def test_an_event_that_cannot_be_read_leaves_the_others(redis_url: str, redis_client: redis.Redis) -> None:
     """Somebody else wrote to one of its keys: that one is left out, and counted."""
     for name in ("broken", "gala"):
-        redis_client.hset(event_keys("admitgate", name)[0], mapping={"event": name, "joined": 4})
-    redis_client.set(event_keys("admitgate", "broken")[1], "not a sorted set")
+        redis_client.hset(event_keys("admitgate", name).line, mapping={"event": name, "joined": 4})
+    redis_client.set(event_keys("admitgate", "broken").leases, "not a sorted set")
     seen = collected(Collector(control(redis_url)))
     assert seen["admitgate_up",] == 1
     assert seen["admitgate_joined_total", "gala"] == 4
@@ -246,7 +246,7 @@ def test_events_are_searched_now_and_then(
     monkeypatch.setattr(metrics, "monotonic", lambda: now)
     collector = Collector(control(redis_url))
     collected(collector)
-    redis_client.hset(event_keys("admitgate", "gala")[0], mapping={"event": "gala"})
+    redis_client.hset(event_keys("admitgate", "gala").line, mapping={"event": "gala"})
     assert ("admitgate_joined_total", "gala") not in collected(collector)
     now += 10
     assert ("admitgate_joined_total", "gala") in collected(collector)
@@ -330,7 +330,7 @@ def test_without_the_library_it_says_so_at_start(monkeypatch: pytest.MonkeyPatch
 
 def test_the_names_are_as_prometheus_wants_them(redis_url: str, redis_client: redis.Redis) -> None:
     """One prefix, units in base units, and counters that say they are totals."""
-    redis_client.hset(event_keys("admitgate", "gala")[0], mapping={"event": "gala"})
+    redis_client.hset(event_keys("admitgate", "gala").line, mapping={"event": "gala"})
     all_families = list(Collector(control(redis_url)).collect())
     assert all(family.name.startswith("admitgate_") and family.documentation for family in all_families)
     assert not any(word in family.name for family in all_families for word in ("_ms", "_total", "_minutes"))

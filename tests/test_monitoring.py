@@ -33,7 +33,7 @@ of_ours = re.compile(r"admitgate_\w+").findall
 @pytest.fixture
 def known(redis_url: str, redis_client: redis.Redis) -> set[str]:
     """The name of every sample that a scrape has."""
-    redis_client.hset(event_keys("admitgate", "gala")[0], mapping={"event": "gala"})
+    redis_client.hset(event_keys("admitgate", "gala").line, mapping={"event": "gala"})
     rule = CHECKOUT_RULE | {"ramp_seconds": 1}
     config = Config.from_options({"rules": [rule], "secret_key": KEY, "redis_url": redis_url})
     families = Collector(Control.of(config)).collect()

@@ -103,7 +103,7 @@ def test_the_leases_it_counts_are_those_that_redis_has(
 ) -> None:
     """The simulator keeps its own account of who is inside, and doesn't take the scripts' word."""
     simulation = simulated(replace(sale, stop_after=100.0))
-    leases = counter.Counter(None, memory.Memories()).keys(EVENT)[1]
+    leases = counter.Counter(None, memory.Memories()).keys(EVENT).leases
     held = redis_client.zcount(leases, f"({simulation.clock.redis_us() // 1000}", "(+inf")
     assert simulation.leases.count == held > 0
 

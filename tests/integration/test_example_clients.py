@@ -71,7 +71,7 @@ def test_a_client_goes_by_the_number_that_was_drawn(
     event = f"draw-{command[-1][-3:].strip('.')}"
     sid = shop.occupy(event)
     with redis.Redis.from_url(redis_server.url) as client:
-        settings = event_keys("clients", event)[5]
+        settings = event_keys("clients", event).settings
         later = (client.time()[0] + 3600) * 1000
         client.hset(settings, mapping={"opens_at": later, "shuffle": "1", "seed": "5eed"})
         shop.join_and_go_away(event, 30)
@@ -84,7 +84,7 @@ def test_a_client_goes_by_the_number_that_was_drawn(
                 time.sleep(0.05)
             client.hset(settings, "opens_at", client.time()[0] * 1000)
             shop.make_room(event, sid)
-            client.hset(event_keys("clients", event)[0], "moved_at", 0)  # the draw has got about
+            client.hset(event_keys("clients", event).line, "moved_at", 0)  # the draw has got about
             said, told = visitor.communicate(timeout=30)
     assert visitor.returncode == 0, told
     assert b"<h1>Check-out</h1>" in said

@@ -37,12 +37,12 @@ def schedule(keys: redis.Redis, event: str, in_seconds: float, name: str = "open
     """What an operator would set, by Redis' clock."""
     seconds, microseconds = keys.time()
     at_ms = int((seconds + in_seconds) * 1000) + microseconds // 1000
-    keys.hset(event_keys("draw", event)[5], mapping={name: str(at_ms), **more})
+    keys.hset(event_keys("draw", event).settings, mapping={name: str(at_ms), **more})
 
 
 def everybody_has_heard(keys: redis.Redis, event: str) -> None:
     """The half minute is over in which a draw gets about."""
-    keys.hset(event_keys("draw", event)[0], "moved_at", 0)
+    keys.hset(event_keys("draw", event).line, "moved_at", 0)
 
 
 def drawn(page: Page) -> tuple[int, int]:
@@ -165,7 +165,7 @@ def test_a_status_that_nobody_writes_any_more_is_an_outage(
 ) -> None:
     """The page keeps its place and says that it can't look up the line. (Its clock runs fast.)"""
     shop.occupy("dead")
-    keys.hset(event_keys("draw", "dead")[5], "state", "paused")
+    keys.hset(event_keys("draw", "dead").settings, "state", "paused")
     page = new_visitor().new_page()
     page.clock.install()
     page.goto(shop.url("dead"))

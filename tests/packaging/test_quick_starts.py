@@ -151,7 +151,7 @@ def test_a_quick_start_runs_as_it_stands(
     with running(installed, command, tmp_path):
         first = ask(free_port)
         assert (first.status, first.body) == (200, b"pay here"), (tmp_path / "server.log").read_text()
-        redis_client.hset(event_keys("admitgate", "gala")[5], "capacity", 0)
+        redis_client.hset(event_keys("admitgate", "gala").settings, "capacity", 0)
         second = ask(free_port)
         assert second.status == 503
         assert b'"position":1' in second.body

@@ -23,7 +23,6 @@ from admitgate.memory import Memories
 from admitgate.rules import Rule
 
 PATH = f"/events/{EVENT}/checkout"
-KEYS = ("line", "leases", "ready", "ready:seen", "released", "settings", "places", "history")
 _moment = 0.0003  # between any two requests
 _longest = 1500.0  # virtual seconds
 _key = "the shop's key, known to nobody outside"
@@ -205,7 +204,7 @@ class World:
     def set_capacity(self, capacity: int) -> None:
         """An operator's live change."""
         self.note(f"the capacity is set to {capacity}")
-        settings = Counter(None, Memories()).keys(EVENT)[KEYS.index("settings")]
+        settings = Counter(None, Memories()).keys(EVENT).settings
         self.client.hset(settings, "capacity", capacity)
         self.oracle.capacity = capacity
 

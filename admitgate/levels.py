@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from .errors import Outage
 from .history import Totals, totals_of
+from .memory import called_later
 from .rules import Rule
 from .wire import as_text
 
@@ -58,7 +59,8 @@ def _levels(
     most = _number(settings, "capacity", rule.capacity_now())
     is_ramping = at_ms < _number(line, "ramp_until")
     capacity = min(most, _number(settings, "ramp", most)) if is_ramping else most
-    waiting = _called_later(line) + present
+    numbers = (_number(line, name) for name in ("issued", "serving", "gap_from", "gap_to"))
+    waiting = called_later(*numbers) + present
     hold_left_ms = max(0, _number(line, "hold_until") - at_ms)
     return Levels(
         at_ms,
@@ -72,15 +74,6 @@ def _levels(
         _number(line, "last"),
         totals_of(line),
     )
-
-
-def _called_later(line: Mapping[str, str]) -> int:
-    """Those with a number who haven't been called, without the gap that nobody has numbers in."""
-    issued, serving, gap_from, gap_to = (
-        _number(line, name) for name in ("issued", "serving", "gap_from", "gap_to")
-    )
-    gap = gap_to - max(serving, gap_from) if gap_to > serving else 0
-    return max(0, issued - serving - gap)
 
 
 def _state(rule: Rule, at_ms: int, settings: Mapping[str, str], *, is_holding: bool, is_waiting: bool) -> str:

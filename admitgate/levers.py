@@ -107,7 +107,7 @@ class EventControl:
 
     def set(self, *, by: str = "", **options: Any) -> list[Change]:
         """Change options (``live.OPTIONS``), all or none; what is so already is no change."""
-        if not live.SCHEDULE & options.keys():
+        if options.keys().isdisjoint(live.SCHEDULE):
             return self._write(by, live.texts(options, 0))
         now_ms, settings = self.now_ms(), self.settings()
         changes = live.texts(options, now_ms)

@@ -15,11 +15,13 @@ from itertools import pairwise
 from typing import Any
 
 from .rules import Rule
-from .schedule import in_ms
+from .schedule import NAMES, in_ms
 
 STATES = ("paused", "closed", "draining", "queueing")
-TIMES = ("waiting_from", "opens_at", "closes_at")
-SCHEDULE = frozenset((*TIMES, "shuffle"))
+TIMES = NAMES
+SCHEDULE = (*TIMES, "shuffle")
+NOTHING = {"admit_per_minute": "0", "max_waiting": "-1", **dict.fromkeys(TIMES, "0")}
+"""How "none at all" is kept, of what can be that."""
 
 _is_time_of_day = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)(?::([0-5]\d))?").fullmatch
 _longest_message = 500
@@ -94,7 +96,7 @@ def _is_on(name: str, value: Any, now_ms: int) -> str:
 
 def _moment(name: str, value: Any, now_ms: int) -> str:
     if str(value).lower() == "none":
-        return "0"
+        return NOTHING[name]
     if value == "now":
         return str(now_ms)
     try:
@@ -134,9 +136,9 @@ def _ago(ms: int) -> str:
 
 _writers: dict[str, Callable[[str, Any, int], str]] = {
     "capacity": _number(0, 10_000_000, is_whole=True),
-    "admit_per_minute": _number(0.001, 10_000_000, is_whole=False, none="0"),
+    "admit_per_minute": _number(0.001, 10_000_000, is_whole=False, none=NOTHING["admit_per_minute"]),
     "lease_seconds": _number(1, 43_200, is_whole=False),
-    "max_waiting": _number(0, 1_000_000_000, is_whole=True, none="-1"),
+    "max_waiting": _number(0, 1_000_000_000, is_whole=True, none=NOTHING["max_waiting"]),
     "message": _message,
     "state": _choice(*STATES),
     "waiting_from": _moment,

@@ -59,8 +59,7 @@ class Snapshot(NamedTuple):
     def brought_up_to(self, heard: Marks) -> Snapshot:
         """With the numbers of a later answer that told no more than these. A loss may lie between the two."""
         _, issued, serving, gap_from, gap_to = heard
-        gap_ahead = gap_to - max(serving, gap_from) if gap_to > serving else 0
-        waiting = issued - serving - gap_ahead + self.present
+        waiting = called_later(issued, serving, gap_from, gap_to) + self.present
         return self._replace(
             serving=serving, issued=issued, gap_from=gap_from, gap_to=gap_to, waiting=waiting
         )
@@ -85,6 +84,12 @@ def _draw_of(text: str) -> Draw | None:
     """``opens at:first:last:hole from:hole to:seed``; first is 0 until the opening."""
     _, first, *rest = text.split(":")[:5] if text else ("", "0")
     return Draw(int(first), *map(int, rest)) if first != "0" else None
+
+
+def called_later(issued: int, serving: int, gap_from: int, gap_to: int) -> int:
+    """How many have a number and haven't been called: nobody has those in the gap that a loss left."""
+    gap_ahead = gap_to - max(serving, gap_from) if gap_to > serving else 0
+    return max(0, issued - serving - gap_ahead)
 
 
 @dataclass(slots=True)

@@ -173,7 +173,7 @@ def document(config: Config, match: Match, snapshot: Snapshot | None, state: str
     poll = config.poll.for_crowd(known.waiting, config.poll_budget_per_second)
     return {
         "event": match.event,
-        "state": state or _state(known),
+        "state": state or standing(known),
         "serving": known.serving,
         "issued": known.issued,
         "ready": known.present,
@@ -218,7 +218,8 @@ def is_from_elsewhere(visit: Visit) -> bool:
     return visit.header("sec-fetch-site") == "cross-site"
 
 
-def _state(snapshot: Snapshot) -> str:
+def standing(snapshot: Snapshot) -> str:
+    """In one word how a line is."""
     if snapshot.shut:
         return snapshot.shut
     if snapshot.hold_left_ms:

@@ -26,7 +26,7 @@ CORE = {
     "capacity": "asked",
     "signals": "memory",
     "history": "wire",
-    "levels": "errors history rules wire",
+    "levels": "errors history memory rules wire",
     "known_events": "asked memory",
     "names": "",
     "paths": "werkzeug",

@@ -15,7 +15,6 @@ from ..control import EventControl
 Form = Mapping[str, str]
 
 DIALS = ("capacity", "admit_per_minute", "max_waiting", "lease_seconds")
-SCHEDULE = ("waiting_from", "opens_at", "closes_at", "shuffle")
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,7 @@ def _changes(form: Form) -> dict[str, str]:
     """Only what was changed in the form: another operator may have moved the other dials meanwhile."""
     changed = {
         name: form[name].strip()
-        for name in (*DIALS, *SCHEDULE)
+        for name in (*DIALS, *live.SCHEDULE)
         if name in form and form[name].strip() != form.get(f"was_{name}", "").strip()
     }
     if not changed:
@@ -117,7 +116,7 @@ ACTIONS: dict[str, Action] = {
         "Changed.",
         lambda event, changes, by: event.set(by=by, **changes),
         _changes,
-        tuple(name for option in (*DIALS, *SCHEDULE) for name in (option, f"was_{option}")),
+        tuple(name for option in (*DIALS, *live.SCHEDULE) for name in (option, f"was_{option}")),
     ),
     "message": Action(
         "Send",

@@ -12,13 +12,13 @@ from markupsafe import Markup
 
 from .. import policy
 from ..control import Change
-from ..live import TIMES
+from ..live import SCHEDULE, TIMES
 from ..names import event_slug
 from ..template import TEMPLATES
 from ..visit import Answer
 from . import sight
 from .charts import charts_of, duration
-from .forms import ACTIONS, DIALS, SCHEDULE
+from .forms import ACTIONS, DIALS
 from .sight import Sight
 
 _folder = TEMPLATES / "admitgate" / "console"

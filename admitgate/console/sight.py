@@ -30,7 +30,6 @@ LABELS = {
     "reset": "Line begun anew",
 }
 UNSET = {"message": "none", "state": "on", "extra": "0", "seed": "none"}
-_nothing = {"admit_per_minute": "0", "max_waiting": "-1", **dict.fromkeys(live.TIMES, "0")}
 
 
 class State(NamedTuple):
@@ -108,7 +107,7 @@ _milder = {
 
 def said(name: str, value: str) -> str:
     """A setting's value as people read it, and as a form takes it back; "" is the rule's."""
-    if value and value == _nothing.get(name):
+    if value and value == live.NOTHING.get(name):
         return "none"
     if name in live.TIMES and value.isdigit():
         return live.local(int(value)).isoformat(timespec="seconds")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import click
 
@@ -44,40 +44,25 @@ def _pairs(options: Iterable[str]) -> dict[str, str]:
     return found
 
 
-@click.command()
-@click.argument("event")
-@steering
-def pause_(desk: Desk, *, event: str) -> None:
-    """Let nobody in for now. The line grows and keeps its order; whoever is inside stays."""
-    lever = desk.event(event)
-    _tell(desk, lever, lever.pause(by=desk.by))
+def _pull(lever: Callable[..., Sequence[Change]], help_: str) -> click.Command:
+    """The command of a lever that takes nothing but the event and who pulls it."""
+
+    @click.command(help=help_)
+    @click.argument("event")
+    @steering
+    def command(desk: Desk, *, event: str) -> None:
+        control = desk.event(event)
+        _tell(desk, control, lever(control, by=desk.by))
+
+    return command
 
 
-@click.command()
-@click.argument("event")
-@steering
-def resume_(desk: Desk, *, event: str) -> None:
-    """Go on as usual after pause, queue-all or drain."""
-    lever = desk.event(event)
-    _tell(desk, lever, lever.resume(by=desk.by))
-
-
-@click.command()
-@click.argument("event")
-@steering
-def queue_all_(desk: Desk, *, event: str) -> None:
-    """Have everybody take a number first, even while there is room."""
-    lever = desk.event(event)
-    _tell(desk, lever, lever.queue_all(by=desk.by))
-
-
-@click.command()
-@click.argument("event")
-@steering
-def drain_(desk: Desk, *, event: str) -> None:
-    """Give newcomers no number, and serve the line to its end."""
-    lever = desk.event(event)
-    _tell(desk, lever, lever.drain(by=desk.by))
+pause_ = _pull(
+    EventControl.pause, "Let nobody in for now. The line grows and keeps its order; whoever is inside stays."
+)
+resume_ = _pull(EventControl.resume, "Go on as usual after pause, queue-all or drain.")
+queue_all_ = _pull(EventControl.queue_all, "Have everybody take a number first, even while there is room.")
+drain_ = _pull(EventControl.drain, "Give newcomers no number, and serve the line to its end.")
 
 
 @click.command()
@@ -90,13 +75,7 @@ def close_(desk: Desk, *, event: str, message: str | None) -> None:
     _tell(desk, lever, lever.close(message, by=desk.by))
 
 
-@click.command()
-@click.argument("event")
-@steering
-def open_(desk: Desk, *, event: str) -> None:
-    """Let people in now, whatever state or time kept them out."""
-    lever = desk.event(event)
-    _tell(desk, lever, lever.open(by=desk.by))
+open_ = _pull(EventControl.open, "Let people in now, whatever state or time kept them out.")
 
 
 @click.command()

@@ -10,12 +10,12 @@ import click
 
 from ..config import Config
 from ..control import Change, EventControl
-from ..live import STATES, TIMES, local, of_rule
+from ..live import NOTHING, STATES, TIMES, local, of_rule
 from ..memory import Snapshot
 from ..rules import Rule
+from ..status import standing
 
 _colors = {"open": "green", "waiting": "cyan", "closed": "red"}  # whatever else is yellow
-_is_nothing = {"admit_per_minute": "0", "max_waiting": "-1", **dict.fromkeys(TIMES, "0")}
 _units = {"admit_per_minute": " a minute", "lease_seconds": " s"}
 
 
@@ -47,11 +47,7 @@ def state_of(settings: Mapping[str, str], snapshot: Snapshot | None) -> str:
         return snapshot.shut
     if settings.get("state") in STATES:
         return settings["state"]
-    if snapshot is None:
-        return "quiet"
-    if snapshot.hold_left_ms:
-        return "hold"
-    return "waiting" if snapshot.waiting else "open"
+    return "quiet" if snapshot is None else standing(snapshot)
 
 
 def colored(state: str) -> str:
@@ -61,9 +57,7 @@ def colored(state: str) -> str:
 
 def value(field: str, text: str) -> str:
     """One value in words, as Redis keeps it."""
-    if text == "":
-        return "none"
-    if text == _is_nothing.get(field):
+    if text in ("", NOTHING.get(field)):
         return "none"
     if field in TIMES:
         return moment(int(text))

@@ -41,10 +41,10 @@ local is_moving = shut == 0 or shut == PAUSED and extra > 0   -- an operator may
 
 local freed, expiries, absent = tonumber(flow[17]) or 0, tonumber(flow[18]) or 0, tonumber(flow[19]) or 0
 
-local function restart_grace()
-  serving_before, moved_at, invited, shown = 0, now, 0, 0
-  set('serving_before', 0)
-  set('moved_at', now)
+local function restart_grace(since, before)   -- nobody is called meanwhile; those up to `before` have had theirs
+  serving_before, moved_at, invited, shown = before, since, 0, 0
+  set('serving_before', before)
+  set('moved_at', since)
   set('invited', 0)
   set('shown', 0)
 end
@@ -55,11 +55,11 @@ end
 
 local in_use, present = redis.call('ZCARD', LEASES) - 1, redis.call('ZCARD', READY)
 local may_somebody_wait = serving < issued or present > 0 or moved_at > 0 and last < moved_at + grace_ms
-if was_silent and may_somebody_wait then restart_grace() end
+if was_silent and may_somebody_wait then restart_grace(now, 0) end
 if present ~= redis.call('ZCARD', SEEN) then
   redis.call('DEL', READY, SEEN)   -- one of the two was lost: everybody checks in again
   present = 0
-  restart_grace()
+  restart_grace(now, 0)
 end
 if present > 0 then
   local gone = expired(SEEN)
@@ -139,12 +139,8 @@ if draw ~= '' or seed ~= '' then
     end
     -- Everybody has to hear where they stand before the first are called, or the first to ask would be the first to go in.
     local hear_ms = (last - from - hole_to + hole_from) * 1000 / HEAR_PER_SECOND
-    moved_at, is_grace_over = now + math.min(HEAR_MOST_MS, math.max(HEAR_LEAST_MS, hear_ms)) - grace_ms, false
-    serving_before, invited, shown = serving, 0, 0
-    set('moved_at', moved_at)
-    set('serving_before', serving)
-    set('invited', 0)
-    set('shown', 0)
+    restart_grace(now + math.min(HEAR_MOST_MS, math.max(HEAR_LEAST_MS, hear_ms)) - grace_ms, serving)
+    is_grace_over = false
     draw = string.format('%s:%.0f:%.0f:%.0f:%.0f:%s', drawn_for, from, last, hole_from, hole_to, string.match(draw, '%x*$'))
     redis.call('HSET', LINE, 'draw', draw)
   end

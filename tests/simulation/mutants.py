@@ -315,7 +315,7 @@ MUTANTS = (
     Mutant(
         "grace after an outage",
         "flow",
-        "if was_silent and may_somebody_wait then restart_grace() end",
+        "if was_silent and may_somebody_wait then restart_grace(now, 0) end",
         "",
         scene="test_loss.test_the_grace_starts_again_where_visitors_could_not_show_presence",
     ),
@@ -350,15 +350,15 @@ MUTANTS = (
     Mutant(
         "restart grace: serving_before",
         "flow",
-        "  serving_before, moved_at, invited, shown = 0, now, 0, 0\n  set('serving_before', 0)\n  set('moved_at', now)\n",
-        "  serving_before, moved_at, invited, shown = serving_before, now, 0, 0\n  set('moved_at', now)\n",
+        "  serving_before, moved_at, invited, shown = before, since, 0, 0\n  set('serving_before', before)\n  set('moved_at', since)\n",
+        "  serving_before, moved_at, invited, shown = serving_before, since, 0, 0\n  set('moved_at', since)\n",
         scene="test_loss.test_the_grace_starts_again_where_visitors_could_not_show_presence",
     ),
     Mutant(
         "restart grace: moved_at",
         "flow",
-        "  serving_before, moved_at, invited, shown = 0, now, 0, 0\n  set('serving_before', 0)\n  set('moved_at', now)\n",
-        "  serving_before, moved_at, invited, shown = 0, moved_at, 0, 0\n  set('serving_before', 0)\n",
+        "  serving_before, moved_at, invited, shown = before, since, 0, 0\n  set('serving_before', before)\n  set('moved_at', since)\n",
+        "  serving_before, moved_at, invited, shown = before, moved_at, 0, 0\n  set('serving_before', before)\n",
         scene="test_loss.test_the_grace_starts_again_where_visitors_could_not_show_presence",
     ),
     Mutant(
@@ -371,7 +371,7 @@ MUTANTS = (
     Mutant(
         "ready half lost: no grace",
         "flow",
-        "  present = 0\n  restart_grace()\n",
+        "  present = 0\n  restart_grace(now, 0)\n",
         "  present = 0\n",
         mode="ready lost",
     ),

@@ -141,8 +141,10 @@ OPERATED = (
     _mutant(
         "draw: heard first",
         "flow",
-        "now + math.min(HEAR_MOST_MS, math.max(HEAR_LEAST_MS, hear_ms)) - grace_ms, false",
-        "now - grace_ms, true",
+        "    restart_grace(now + math.min(HEAR_MOST_MS, math.max(HEAR_LEAST_MS, hear_ms)) - grace_ms, "
+        "serving)\n"
+        "    is_grace_over = false\n",
+        "",
         "test_after_a_draw_everybody_hears_their_place_before_the_first_are_called",
     ),
     _mutant(

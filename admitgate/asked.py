@@ -84,9 +84,14 @@ class Asked(Generic[T]):
         self._is_failing = error is not None
 
 
+def found_at(place: str) -> Any:
+    """What stands there, imported now. Raises ImportError or AttributeError, and ValueError for no place."""
+    module, _, name = place.rpartition(":" if ":" in place else ".")
+    return getattr(import_module(module), name)
+
+
 def answer_of(source: Any) -> Any:
     """What a callable says, or the place of one, or of the answer itself."""
     if isinstance(source, str):
-        module, _, name = source.rpartition(":" if ":" in source else ".")
-        source = getattr(import_module(module), name)
+        source = found_at(source)
     return source() if callable(source) else source

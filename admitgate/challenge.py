@@ -15,9 +15,9 @@ import hmac
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from importlib import import_module
 from typing import Any, Protocol, runtime_checkable
 
+from .asked import found_at
 from .rules import is_number
 
 HEADER = "admitgate-proof"
@@ -140,8 +140,7 @@ def holds(challenge: Challenge, event: str, sid: str, answer: str, now_ms: int) 
 
 def _found(given: object) -> Any:
     if isinstance(given, str):
-        module, _, name = given.rpartition(":" if ":" in given else ".")
-        given = getattr(import_module(module), name)
+        given = found_at(given)
     return given() if isinstance(given, type) else given
 
 

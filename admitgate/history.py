@@ -111,12 +111,6 @@ def minutes_of(entries: Iterable[Any], most: int = MOST - 1) -> list[Minute]:
     return [found[minute] for minute in sorted(found)]
 
 
-def entry(minute: int, totals: Totals, in_use: int, waiting: int, capacity: int) -> str:
-    """An entry as the scripts write it; of the totals up to now it is that of the minute which still runs."""
-    waits = ",".join(map(str, totals.waits))
-    return " ".join(map(str, (minute, *totals[:5], in_use, waiting, capacity, waits)))
-
-
 def filled(minutes: Sequence[Minute], until: int, count: int) -> list[Minute]:
     """``count`` minutes without a gap, the last being ``until``: in those left out nothing happened.
 

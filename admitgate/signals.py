@@ -19,10 +19,10 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from importlib import import_module
 from threading import Lock
 from typing import Any, NamedTuple
 
+from .asked import found_at
 from .memory import EventMemory, Snapshot, monotonic
 
 log = logging.getLogger("admitgate")
@@ -74,9 +74,8 @@ def listener_of(given: object) -> Listener | None:
     if not isinstance(given, str):
         found: Any = given
     else:
-        module, _, name = given.rpartition(":" if ":" in given else ".")
         try:
-            found = getattr(import_module(module), name)
+            found = found_at(given)
         except (ImportError, AttributeError, ValueError) as error:
             sentence = f"on_event is {given!r}, but that can't be imported ({error}): {_cure}."
             raise ValueError(sentence) from error

@@ -14,7 +14,6 @@ from admitgate.history import (
     WAIT_BOUNDS,
     Minute,
     Totals,
-    entry,
     filled,
     minutes_of,
     totals_of,
@@ -22,6 +21,12 @@ from admitgate.history import (
 )
 
 hire, clock = virtual.hire, virtual.clock
+
+
+def entry(minute: int, totals: Totals, in_use: int, waiting: int, capacity: int) -> str:
+    """An entry as the scripts write it."""
+    waits = ",".join(map(str, totals.waits))
+    return " ".join(map(str, (minute, *totals[:5], in_use, waiting, capacity, waits)))
 
 
 def waits(**at):

@@ -16,13 +16,13 @@ import logging
 import secrets
 import time
 from collections.abc import Callable
-from importlib import import_module
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from itsdangerous import BadData, URLSafeSerializer, want_bytes
 from werkzeug.http import dump_cookie
 
+from ..asked import found_at
 from ..config import Config, Operators
 from ..cookies import cookie_values
 from ..visit import Visit
@@ -144,8 +144,7 @@ def asked(operators: Operators) -> Callable[[Any], Any]:
     """The callable that knows operators. A place is looked up when somebody comes: now may be too early."""
     if not isinstance(operators, str):
         return operators
-    module, _, name = operators.rpartition(":" if ":" in operators else ".")
-    return lambda request: getattr(import_module(module), name)(request)
+    return lambda request: found_at(operators)(request)
 
 
 def enter_path(mount: str, token: str) -> str:

@@ -6,15 +6,17 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import chromium
 import pytest
-from chromium import CHROMIUM_FLAGS
 from page_shop import Shop, open_shop
-from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from admitgate.challenge import Altcha
 from admitgate.embedded import EmbeddedRedis
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+browser = chromium.browser
 
 SOON_MS = 10_000
 SOLVER = """{% extends "admitgate/waiting.html" %}{% block head %}<script>
@@ -32,19 +34,6 @@ class Password:
 
     def verify(self, event: str, sid: str, answer: str, now_ms: int) -> bool:
         return answer == event + "!"
-
-
-@pytest.fixture(scope="module")
-def playwright() -> Iterator[Playwright]:
-    with sync_playwright() as playwright:
-        yield playwright
-
-
-@pytest.fixture(scope="module")
-def browser(playwright: Playwright, chromium_path: str) -> Iterator[Browser]:
-    browser = playwright.chromium.launch(executable_path=chromium_path, args=CHROMIUM_FLAGS)
-    yield browser
-    browser.close()
 
 
 @pytest.fixture

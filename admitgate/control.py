@@ -18,7 +18,7 @@ from .counter import Counter
 from .errors import Outage
 from .levers import Change as Change
 from .levers import EventControl as EventControl
-from .memory import Memories
+from .memory import Memories, monotonic
 from .names import event_slug, slug_event
 from .rules import Find, Rule
 from .tokens import new_sid, seeds_of
@@ -26,6 +26,7 @@ from .wire import as_text
 
 _events_most = 10_000
 _keys_a_step = 1000
+_search_share = 20
 
 
 def redis_of(config: Config) -> Any:
@@ -37,6 +38,31 @@ def counter_of(config: Config, client: Any, memories: Memories, breaker: Breaker
     """A counter with what the settings say of it."""
     seed = seeds_of(config.keys)
     return Counter(client, memories, prefix=config.key_prefix, breaker=breaker, seed=seed)
+
+
+class Listing:
+    """The events that there are, looked for now and then: in a Redis full of other things that takes long.
+
+    At most every ``pause_seconds``, and the more seldom the longer a search takes.
+    """
+
+    def __init__(self, control: Control, pause_seconds: float) -> None:
+        self._control, self._pause_seconds = control, pause_seconds
+        self._names: list[str] = []
+        self._due = 0.0
+
+    def names(self) -> list[str]:
+        """Those of the last search. Raises Outage where one is due and Redis can't be asked."""
+        started = monotonic()
+        if started >= self._due:
+            self._due = started + self._pause_seconds  # for the others, while this one searches
+            try:
+                self._names = self._control.events()
+            except Outage:
+                self._due = 0.0
+                raise
+            self._due += _search_share * (monotonic() - started)
+        return self._names
 
 
 class Control:

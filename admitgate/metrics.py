@@ -28,11 +28,10 @@ from prometheus_client.registry import Collector as PrometheusCollector
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from .config import Config, config_from_environment
-from .control import Control
+from .control import Control, Listing
 from .errors import ConfigError, Outage
 from .history import WAIT_BOUNDS, Totals
 from .levels import STATES, Levels
-from .memory import monotonic
 from .visit import Answer, Visit
 
 if TYPE_CHECKING:
@@ -41,7 +40,7 @@ if TYPE_CHECKING:
 EVENTS_MOST = 100
 OTHERS = "(all others)"
 _read_most = 1000
-_search_pause, _search_share = 10.0, 20  # seconds; in a Redis full of other things a search takes long
+_search_seconds = 10.0
 _levels = (
     ("admitgate_capacity_slots", "capacity", "How many may be inside at a time."),
     ("admitgate_in_use_slots", "in_use", "How many are inside: leases that haven't ended."),
@@ -71,8 +70,7 @@ class Collector(PrometheusCollector):
 
     def __init__(self, control: Control) -> None:
         self._control = control
-        self._names: list[str] = []
-        self._search_at = 0.0
+        self._events = Listing(control, _search_seconds)
 
     def describe(self) -> Iterable[Metric]:
         """Nothing: who registers this must not have to reach Redis."""
@@ -97,22 +95,14 @@ class Collector(PrometheusCollector):
 
     def _rows(self) -> tuple[list[_Row], int]:
         """What there is to tell, and of how many events nothing is."""
-        self._search()
-        found = {name: self._levels(name) for name in self._names[:_read_most]}
+        names = self._events.names()
+        found = {name: self._levels(name) for name in names[:_read_most]}
         read = [(name, levels) for name, levels in found.items() if levels is not None]
         rows = [_Row(name, levels) for name, levels in read[:EVENTS_MOST]]
         others = [levels for _, levels in read[EVENTS_MOST:]]
         if others:
             rows.append(_Row(OTHERS, reduce(_together, others)))
-        return rows, len(self._names) - len(read)
-
-    def _search(self) -> None:
-        """Which events there are, now and then."""
-        started = monotonic()
-        if started >= self._search_at:
-            self._names = self._control.events()
-            took = monotonic() - started
-            self._search_at = started + max(_search_pause, took * _search_share)
+        return rows, len(names) - len(read)
 
     def _levels(self, name: str) -> Levels | None:
         """None for one event that can't be read, because somebody else wrote to its keys for instance."""

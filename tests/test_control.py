@@ -13,7 +13,7 @@ import sites
 from sites import CHECKOUT, KEY, STATUS, Clock, Opener
 
 from admitgate import Config, Outage, Rule, counter
-from admitgate.control import Control, EventControl
+from admitgate.control import Control, EventControl, Listing
 from admitgate.django import event as django_event
 from admitgate.flask import AdmitGate as FlaskGate
 from admitgate.live import OPTIONS, local
@@ -38,6 +38,30 @@ def event(redis_url: str, clock: Clock) -> EventControl:
 
 def in_words(changes: list[Any]) -> list[tuple[str, str, str]]:
     return [(change.field, change.before, change.after) for change in changes]
+
+
+class Away:
+    """A control that can't ask, until it can."""
+
+    def __init__(self) -> None:
+        self.is_away, self.searches = True, 0
+
+    def events(self) -> list[str]:
+        self.searches += 1
+        if self.is_away:
+            raise Outage("Redis can't be asked")
+        return ["gala"]
+
+
+def test_events_that_could_not_be_searched_are_searched_again_at_once() -> None:
+    """No events is not what a Redis that was away has said. What it has said holds for a while."""
+    control: Any = Away()
+    listing = Listing(control, 3600)
+    with pytest.raises(Outage):
+        listing.names()
+    control.is_away = False
+    assert [listing.names(), listing.names()] == [["gala"], ["gala"]]
+    assert control.searches == 2
 
 
 # --- what may be set

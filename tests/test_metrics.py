@@ -243,7 +243,7 @@ def test_events_are_searched_now_and_then(
 ) -> None:
     """A Redis full of other things isn't gone through for each scrape."""
     now = 100.0
-    monkeypatch.setattr(metrics, "monotonic", lambda: now)
+    monkeypatch.setattr("admitgate.control.monotonic", lambda: now)
     collector = Collector(control(redis_url))
     collected(collector)
     redis_client.hset(event_keys("admitgate", "gala").line, mapping={"event": "gala"})

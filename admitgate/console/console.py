@@ -6,18 +6,17 @@ To everybody who isn't an operator it is not there.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from math import ceil
 from typing import Any
 from urllib.parse import parse_qsl, quote
 
 from ..config import Config
-from ..control import Control, EventControl
+from ..control import Control, EventControl, Listing
 from ..errors import Outage
 from ..figures import now_ms
 from ..live import local
-from ..memory import monotonic
 from ..names import event_slug, slug_event
 from ..visit import Answer, Visit
 from . import pages
@@ -26,7 +25,7 @@ from .forms import ACTIONS
 from .sight import look, state_of
 
 _events_on_a_page = 25
-_events_seconds, _events_rest = 5.0, 20  # to look for keys takes a while, and every open page asks
+_search_seconds = 5.0  # every open page asks
 _refresh_seconds = (5, 10, 30, 60)
 
 
@@ -37,8 +36,7 @@ class Console:
         self._control = control
         self._path = config.mount + "console/"
         self.access: Access = Access(config)
-        self._events: Sequence[str] = ()
-        self._events_due = 0.0
+        self._events = Listing(control, _search_seconds)
 
     def means(self, path: str) -> bool:
         """True for what is below the console's own address."""
@@ -113,7 +111,7 @@ class Console:
     def _list(self, visit: Visit, common: Mapping[str, Any]) -> Answer:
         asked = _query(visit)
         query = asked.get("q", "")[:120]
-        events = [event for event in self._all_events() if query.casefold() in event.casefold()]
+        events = [event for event in self._events.names() if query.casefold() in event.casefold()]
         last = max(1, ceil(len(events) / _events_on_a_page))
         number = min(last, max(1, _whole(asked.get("page", "1"))))
         rows = []
@@ -124,14 +122,6 @@ class Console:
         shown = {**common, **_living(asked)}
         paging = {"count": len(events), "number": number, "pages": last, "query": query}
         return pages.page(200, "events.html", {**shown, **paging, "rows": rows})
-
-    def _all_events(self) -> Sequence[str]:
-        asked_at = monotonic()
-        if asked_at >= self._events_due:
-            self._events_due = asked_at + _events_seconds
-            self._events = self._control.events()
-            self._events_due += _events_rest * (monotonic() - asked_at)
-        return self._events
 
     def _show(self, visit: Visit, common: Mapping[str, Any], control: EventControl) -> Answer:
         asked = _query(visit)

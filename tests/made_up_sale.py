@@ -14,12 +14,13 @@ from threading import Thread
 from typing import Any
 
 import redis
+from made_up_history import entry
 from werkzeug.serving import WSGIRequestHandler, make_server
 from werkzeug.test import Client
 
 from admitgate import AdmitGate, Rule
 from admitgate.embedded import EmbeddedRedis
-from admitgate.history import WAIT_BOUNDS, Totals, entry
+from admitgate.history import WAIT_BOUNDS, Totals
 
 EVENT, INSIDE, IN_LINE = "summer-gala", 500, 640
 _per_minute = 100

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 
 import pytest
+from made_up_history import entry
 
 from admitgate.console.charts import Line, charts_of, duration, scale, shape
-from admitgate.history import Minute, Totals, entry, filled, minutes_of
+from admitgate.history import Minute, Totals, filled, minutes_of
 
 NOW = 29_000_000
 

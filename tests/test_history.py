@@ -7,6 +7,7 @@ from functools import reduce
 import pytest
 import redis
 import virtual
+from made_up_history import entry
 from virtual import Clock, Hire
 
 from admitgate.history import (
@@ -21,12 +22,6 @@ from admitgate.history import (
 )
 
 hire, clock = virtual.hire, virtual.clock
-
-
-def entry(minute: int, totals: Totals, in_use: int, waiting: int, capacity: int) -> str:
-    """An entry as the scripts write it."""
-    waits = ",".join(map(str, totals.waits))
-    return " ".join(map(str, (minute, *totals[:5], in_use, waiting, capacity, waits)))
 
 
 def waits(**at):

@@ -39,7 +39,7 @@ _parts = {
 _remembered = 10_000
 _no_format: tuple[Rule | None, int, bytes] = (None, 0, b"")
 _shut = ("", "paused", "closed", "opens", "early")
-_numbers = 16  # in a reply with a snapshot, behind the verdict; what follows are the draw and a message
+_numbers = 17  # in a reply with a snapshot, behind the verdict; what follows are the draw and a message
 _NORMAL, _UNASKED, _CLAIM = 0, 1, 2  # kinds of leases, as renew.lua has them
 
 
@@ -316,7 +316,7 @@ def unpack(raw: Any, call: Call, memory: EventMemory, sent_at: float) -> Reply:
 
 
 def _snapshot(heard: Marks, numbers: list[int], draw: str, message: str) -> Snapshot:
-    present, in_use, capacity, waiting, rate, hold_left, step, poll, shut, opens_at = numbers
+    present, in_use, capacity, waiting, rate, hold_left, step, poll, shut, opens_at, stopped_ms = numbers
     return Snapshot(
         heard.serving,
         heard.issued,
@@ -335,4 +335,5 @@ def _snapshot(heard: Marks, numbers: list[int], draw: str, message: str) -> Snap
         _shut[shut],
         opens_at,
         draw if draw != "-" else "",
+        heard.last_ms + stopped_ms,
     )

@@ -62,7 +62,7 @@ class Place:
       ``ready``     is invited and present; goes in when a slot comes free
       ``hold``      admissions pause while leases come back after a loss
       ``paused``    an operator lets nobody in for now
-      ``opens``     nobody goes in before ``opens_at`` (ms)
+      ``opens``     nobody goes in before ``opens_at`` (ms; on the clock that says ``clock_ms`` now)
       ``early``     nobody is given a number before ``opens_at``
       ``shared``    as ``ready``, but others of the same account or address have all the places it may have
       ``closed``    nobody else goes in
@@ -89,6 +89,7 @@ class Place:
     was_post: bool = False
     waited_seconds: int | None = None
     opens_at: int = 0
+    clock_ms: int = 0
     seed: str = ""
     draw: Draw | None = None
 

@@ -181,9 +181,14 @@ class Gate:
         return _wait(visit, self._place(match, snapshot, ticket.number, joined_ms=ticket.joined_ms))
 
     def _without_a_number(self, match: Match, state: str, snapshot: Snapshot) -> Place:
-        opens_at = snapshot.opens_at if state == "early" else 0
-        poll = self._config.poll.ceiling
-        return Place(match.event, state, message=snapshot.message, poll_seconds=poll, opens_at=opens_at)
+        return Place(
+            match.event,
+            state,
+            message=snapshot.message,
+            poll_seconds=self._config.poll.ceiling,
+            opens_at=snapshot.opens_at if state == "early" else 0,
+            clock_ms=snapshot.clock_ms,
+        )
 
     def _tell_of_a_copy(self, event: str) -> None:
         """Two people with one cookie: the one who is behind gets in line, and the shop may want to know."""

@@ -62,9 +62,10 @@ def _levels(
     numbers = (_number(line, name) for name in ("issued", "serving", "gap_from", "gap_to"))
     waiting = called_later(*numbers) + present
     hold_left_ms = max(0, _number(line, "hold_until") - at_ms)
+    clock_ms = at_ms + _number(line, "stopped")
     return Levels(
         at_ms,
-        _state(rule, at_ms, settings, is_holding=hold_left_ms > 0, is_waiting=waiting > 0),
+        _state(rule, clock_ms, settings, is_holding=hold_left_ms > 0, is_waiting=waiting > 0),
         capacity,
         in_use,
         waiting,
@@ -76,19 +77,21 @@ def _levels(
     )
 
 
-def _state(rule: Rule, at_ms: int, settings: Mapping[str, str], *, is_holding: bool, is_waiting: bool) -> str:
+def _state(
+    rule: Rule, clock_ms: int, settings: Mapping[str, str], *, is_holding: bool, is_waiting: bool
+) -> str:
     early, opens, closes = (
         _number(settings, name, getattr(rule.schedule, name))
         for name in ("waiting_from", "opens_at", "closes_at")
     )
     said = settings.get("state", "")
-    if said == "closed" or 0 < closes <= at_ms:
+    if said == "closed" or 0 < closes <= clock_ms:
         return "closed"
     if said == "paused":
         return "paused"
-    if at_ms < early:
+    if clock_ms < early:
         return "early"
-    if at_ms < opens:
+    if clock_ms < opens:
         return "opens"
     if said in ("draining", "queueing"):
         return said

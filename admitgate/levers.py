@@ -100,8 +100,16 @@ class EventControl:
         return [_change_of(note) for note in found]
 
     def now_ms(self) -> int:
-        """The event's time."""
-        return int(as_text(self._control._change(self.name, "", (), most=0)[0]))
+        """The event's time, by which leases end. It is behind the clock by what outages of Redis took."""
+        return self._times()[0]
+
+    def clock_ms(self) -> int:
+        """What the clocks on the wall say, by which an event opens and closes."""
+        return self._times()[1]
+
+    def _times(self) -> tuple[int, int]:
+        event, clock = self._control._change(self.name, "", (), most=0)
+        return int(as_text(event)), int(as_text(clock))
 
     # --- changing
 
@@ -109,13 +117,13 @@ class EventControl:
         """Change options (``live.OPTIONS``), all or none; what is so already is no change."""
         if options.keys().isdisjoint(live.SCHEDULE):
             return self._write(by, live.texts(options, 0))
-        now_ms, settings = self.now_ms(), self.settings()
-        changes = live.texts(options, now_ms)
+        clock_ms, settings = self.clock_ms(), self.settings()
+        changes = live.texts(options, clock_ms)
         faults = live.schedule_faults(settings, self.rule, changes)
         if faults:
             raise ValueError(" ".join(faults))
         steps = _steps(changes)
-        if live.is_drawn_anew(settings, self.rule, changes, now_ms):  # the last seed may have been shown
+        if live.is_drawn_anew(settings, self.rule, changes, clock_ms):  # the last seed may have been shown
             steps.append(("seed", ".", secrets.token_hex(16)))
         return self._pull(by, *steps)
 
@@ -147,16 +155,16 @@ class EventControl:
 
         What was said at the closing is said no more.
         """
-        now_ms, settings = self.now_ms(), self.settings()
+        clock_ms, settings = self.clock_ms(), self.settings()
         changes = {"state": ""}
         if settings.get("state") == "closed":
             changes["message"] = ""
         holds = {name: int(settings.get(name) or live.of_rule(self.rule, name) or 0) for name in live.TIMES}
-        if holds["opens_at"] > now_ms:
-            changes["opens_at"] = str(now_ms)  # and not none: those who came early may have to be drawn
-        if holds["waiting_from"] > now_ms:
+        if holds["opens_at"] > clock_ms:
+            changes["opens_at"] = str(clock_ms)  # and not none: those who came early may have to be drawn
+        if holds["waiting_from"] > clock_ms:
             changes["waiting_from"] = "0"
-        if 0 < holds["closes_at"] <= now_ms:
+        if 0 < holds["closes_at"] <= clock_ms:
             changes["closes_at"] = "0"
         return self._write(by, changes)
 
@@ -212,7 +220,7 @@ class EventControl:
     def _pull(self, by: str, *steps: tuple[str, str, str]) -> list[Change]:
         who = "".join(char for char in by[:_longest_name] if char.isprintable())
         most = -1 if self._is_trial else _notes_most
-        _, *notes = self._control._change(self.name, who, steps, most=most)
+        _, _, *notes = self._control._change(self.name, who, steps, most=most)
         return [_change_of(note) for note in notes]
 
 

@@ -55,6 +55,7 @@ class Snapshot(NamedTuple):
     shut: str = ""  # "paused", "closed", "opens", "early": why nobody goes in; early: nobody gets a number
     opens_at: int = 0  # for "early": the time from which numbers are given
     draw_text: str = ""  # as prelude.lua has it
+    clock_ms: int = 0  # what the clocks on the wall say; ``at_ms`` is behind by what outages took
 
     def brought_up_to(self, heard: Marks) -> Snapshot:
         """With the numbers of a later answer that told no more than these. A loss may lie between the two."""

@@ -52,6 +52,7 @@ def place_in_line(
         message=line.message,
         poll_seconds=poll_seconds,
         opens_at=line.opens_at if line.shut in ("opens", "early") else 0,
+        clock_ms=line.clock_ms,
         waited_seconds=None if joined_ms is None else max(0, line.at_ms - joined_ms) // 1000,
         seed=line.seed,
         draw=line.draw,

@@ -69,7 +69,9 @@ class _Line:
         if now - self.quiet_since < _rests_after_seconds:
             return False
         passed_ms = int((now - self.heard_at) * 1000)
-        self.snapshot = self.snapshot._replace(at_ms=self.snapshot.at_ms + passed_ms)
+        self.snapshot = self.snapshot._replace(
+            at_ms=self.snapshot.at_ms + passed_ms, clock_ms=self.snapshot.clock_ms + passed_ms
+        )
         self.heard_at += passed_ms / 1000
         return True
 

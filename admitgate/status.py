@@ -192,7 +192,7 @@ def document(config: Config, match: Match, snapshot: Snapshot | None, state: str
         },
         "updated": known.at_ms,
         **({"gap": [known.gap_from, known.gap_to]} if known.gap_to > known.serving else {}),
-        **({"opens_at": known.opens_at} if known.shut in ("opens", "early") else {}),
+        **({"opens_at": known.opens_at, "clock": known.clock_ms} if known.shut in ("opens", "early") else {}),
         **({"draw": published(known.draw, known.seed)} if known.seed else {}),
     }
 
@@ -234,7 +234,7 @@ def _place(place: Place) -> dict[str, Any]:
         "poll": place.poll_seconds,
         "serving": place.serving,
         "message": place.message,
-        **({"opens_at": place.opens_at} if place.opens_at else {}),
+        **({"opens_at": place.opens_at, "clock": place.clock_ms} if place.opens_at else {}),
     }
 
 

@@ -268,9 +268,9 @@ def the_times_are_the_events(event: EventControl, client: redis.Redis) -> None:
     event._control._counter.call(counter.join(event.rule, event.name, "a" * 16))
     (line,) = client.scan_iter("admitgate:*:line")
     before = event.now_ms()
-    client.hset(line, "offset", A_MINUTE)
-    assert event.now_ms() == before + A_MINUTE
-    assert event.pause()[0].at_ms == before + A_MINUTE
+    client.hset(line, mapping={"offset": A_MINUTE, "stopped": 2 * A_MINUTE})
+    assert (event.now_ms(), event.clock_ms()) == (before + A_MINUTE, before + 3 * A_MINUTE)
+    assert event.pause()[0].at_ms == before + 3 * A_MINUTE
 
 
 def who_only_tries_changes_nothing(event: EventControl, client: redis.Redis) -> None:
@@ -303,7 +303,8 @@ MUTANTS = [
     ("(tonumber(before) or 0) + tonumber(value)", "tonumber(value)", counts_add_up),
     ("redis.call('DEL', SETTINGS)", "", nothing_but_a_name_is_no_setting),
     ("redis.call('HLEN', SETTINGS) == 1", "true", the_rules_own_comes_back),
-    ("(tonumber(redis.call('HGET', LINE, 'offset')) or 0)", "0", the_times_are_the_events),
+    ("(tonumber(line[1]) or 0)", "0", the_times_are_the_events),
+    ("(tonumber(line[2]) or 0)", "0", the_times_are_the_events),
     ("is_trial = most < 0", "is_trial = false", who_only_tries_changes_nothing),
     ("or is_trial then", "then", who_only_tries_changes_nothing),
     ("if how == '!' or is_trial then", "if is_trial then", a_note_is_no_setting),

@@ -166,6 +166,47 @@ def test_nobody_goes_in_after_the_end(hire: Hire, clock: Clock) -> None:
     assert worker.join().verdict == "CLOSED"
 
 
+@pytest.mark.parametrize("away_seconds", [4, 3600])
+def test_an_outage_before_the_opening_does_not_put_it_off(
+    away_seconds: float, hire: Hire, clock: Clock, redis_client: redis.Redis
+) -> None:
+    """Leases last longer by what it took; a date that was announced can't move, nor be lost with the line."""
+    opens_at, closes_at = (at(clock, away_seconds + seconds) for seconds in (60, 120))
+    worker = hire(opens_at=opens_at, closes_at=closes_at, shuffle=True)
+    worker.counter._seed = seeds_of(["a key"])
+    worker.join()
+    operator(hire, redis_client)(waiting_from=clock.redis_ms + (away_seconds + 30) * 1000)
+    worker.look()
+    worker.memories.doubt()
+    clock.advance(away_seconds)
+    worker.memories.doubt()
+    before = worker.look().snapshot
+    redis_client.delete(worker.keys["line"])
+    lost = worker.look().snapshot
+    assert before.clock_ms == lost.clock_ms == clock.redis_ms > before.at_ms  # type: ignore[union-attr]
+    heard = []
+    for seconds in (29.9, 0.2, 29.8, 0.2, 59.8, 0.2):
+        clock.advance(seconds)
+        snapshot = worker.look().snapshot
+        assert snapshot
+        heard.append((snapshot.shut, snapshot.draw is not None))
+    assert heard == [
+        ("early", False), ("opens", False), ("opens", False), ("", True), ("", True), ("closed", True),
+    ]  # fmt: skip
+
+
+def test_a_reset_does_not_put_an_opening_off_either(hire: Hire, clock: Clock) -> None:
+    """What an outage took is known of the line that begins anew."""
+    worker = hire(opens_at=at(clock, 100))
+    worker.join()
+    worker.memories.doubt()
+    clock.advance(40)
+    worker.memories.doubt()
+    worker.look()
+    worker.call(counter.reset(worker.rule, worker.event))
+    assert worker.look().snapshot.clock_ms == clock.redis_ms  # type: ignore[union-attr]
+
+
 @pytest.mark.parametrize("name", ["waiting_from", "opens_at", "closes_at"])
 def test_an_operator_can_take_a_time_of_the_rules_away(
     name: str, hire: Hire, clock: Clock, redis_client: redis.Redis

@@ -64,7 +64,7 @@ class Sight(NamedTuple):
 def look(event: EventControl) -> Sight:
     """Ask for all of it. Raises Outage."""
     snapshot = event.snapshot()
-    until = (snapshot.at_ms if snapshot else event.now_ms()) // 60_000
+    until = (snapshot.clock_ms if snapshot else event.clock_ms()) // 60_000
     *over, running = filled(event.history(MINUTES), until, MINUTES)
     if snapshot:
         levels = {name: getattr(snapshot, name) for name in ("in_use", "waiting", "capacity")}

@@ -33,10 +33,10 @@ if live[10] == '0' then seed = '' elseif live[10] or seed ~= '' then seed = live
 
 local PAUSED, CLOSED, OPENS, EARLY = 1, 2, 3, 4    -- why nobody goes in; 0 means that they do
 local shut = 0
-if live[6] == 'closed' or closes_at > 0 and now >= closes_at then shut = CLOSED
+if live[6] == 'closed' or closes_at > 0 and clock_ms >= closes_at then shut = CLOSED
 elseif live[6] == 'paused' then shut = PAUSED
-elseif now < waiting_from then shut = EARLY
-elseif now < opens_at then shut = OPENS end
+elseif clock_ms < waiting_from then shut = EARLY
+elseif clock_ms < opens_at then shut = OPENS end
 local is_moving = shut == 0 or shut == PAUSED and extra > 0   -- an operator may count people in by hand
 
 local freed, expiries, absent = tonumber(flow[17]) or 0, tonumber(flow[18]) or 0, tonumber(flow[19]) or 0
@@ -123,13 +123,13 @@ if ARGV[18] ~= '' and not line[11] and (draw == '' or is_the_same) then
 end
 if draw ~= '' or seed ~= '' then
   local drawn_for, first = string.match(draw, '(%d+):(%d+)')
-  if now < opens_at and tonumber(drawn_for) ~= opens_at then
+  if clock_ms < opens_at and tonumber(drawn_for) ~= opens_at then
     draw = seed ~= '' and string.format('%.0f:0:0:0:0:%s', opens_at, seed) or ''
     redis.call('HSET', LINE, 'draw', draw)
   elseif first == '0' and seed == '' then
     draw = ''
     redis.call('HDEL', LINE, 'draw')
-  elseif first == '0' and now >= opens_at then
+  elseif first == '0' and clock_ms >= opens_at then
     local from, last, hole_from, hole_to = serving, issued, 0, 0
     if gap_to > from then
       hole_from, hole_to = math.max(gap_from, from), gap_to
@@ -174,14 +174,14 @@ local function advance()
   set('moved_at', now)
 end
 
--- '… present, in use, capacity, waiting, admissions per 1000 minutes, hold left, step, poll, shut, opens at, draw or -, message'
+-- '… present, in use, capacity, waiting, admissions per 1000 minutes, hold left, step, poll, shut, opens at, stopped, draw or -, message'
 -- The step is what the next move will take: whoever is within it should look now and then. Where half of the grace is
 -- over and nobody has shown up, that is more than the last time.
 local function conclude(verdict, value)
   local is_nobody_here = shown == 0 and invited >= READY_LEAST / 2 and now >= moved_at + grace_ms / 2
   local share = math.max(PRESENCE_LEAST, is_nobody_here and presence / STEP_GROWTH or presence)
   local step = math.min(STEP_MOST, math.ceil(ready_size / share))
-  local minute, before = math.floor(now / 60000), tonumber(flow[15])
+  local minute, before = math.floor(clock_ms / 60000), tonumber(flow[15])
   if minute ~= before then                         -- what had come together by the end of the last one is kept for a day
     set('minute', minute)
     if before then
@@ -192,6 +192,6 @@ local function conclude(verdict, value)
     end
   end
   return finish(verdict, value, present, in_use, capacity, waiting(), math.floor(rate * 60000),
-    holding and math.max(hold_until - now, 1) or 0, step, poll_ms, shut, shut == EARLY and waiting_from or opens_at)
+    holding and math.max(hold_until - now, 1) or 0, step, poll_ms, shut, shut == EARLY and waiting_from or opens_at, stopped)
     .. ' ' .. (draw ~= '' and draw or '-') .. ' ' .. (live[5] or '')
 end

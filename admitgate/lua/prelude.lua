@@ -4,8 +4,9 @@
 --   line      hash; times in ms of event time, numbers below 2^53
 --               event                                         its name, for who finds the key
 --               born issued serving serving_before            ticket numbers
---               last offset corrected stood kept              latest call, our clock minus Redis', when that last shrank
---                                                             by much, by little, when the expiry was last pushed on
+--               last offset stopped corrected stood kept      latest call, our clock minus Redis', how long outages have held ours back,
+--                                                             when it was last set back by much, by little; when the expiry was
+--                                                             last pushed on
 --               moved_at invited shown presence               the last step: when, how many, how many came; share who do
 --               crowded                                       1 if more came than `ready` holds, and serving went back
 --               hold_from hold_until gap_from gap_to elders   after a loss; elders = 1 once a ticket older than `born` came
@@ -52,13 +53,13 @@ local is_account = #sid > 16       -- its sid comes again, however often the slo
 
 local clock = redis.call('TIME')
 local line = redis.call('HMGET', LINE, 'last', 'offset', 'born', 'issued', 'serving', 'kept', 'corrected',
-  'gap_from', 'gap_to', 'stood', 'reset_at', 'joined')
+  'gap_from', 'gap_to', 'stood', 'reset_at', 'joined', 'stopped')
 local live = redis.call('HMGET', SETTINGS, 'capacity', 'lease_seconds', 'admit_per_minute', 'max_waiting', 'message',
   'state', 'waiting_from', 'opens_at', 'closes_at', 'shuffle', 'seed', 'extra', 'ramp')
 local held = redis.call('ZMSCORE', LEASES, sid, SENTINEL)
 local last, offset, born = tonumber(line[1]) or 0, tonumber(line[2]) or 0, tonumber(line[3])
 local issued, serving, kept = tonumber(line[4]) or 0, tonumber(line[5]) or 0, tonumber(line[6]) or 0
-local gap_from, gap_to = tonumber(line[8]) or 0, tonumber(line[9]) or 0
+local gap_from, gap_to, stopped = tonumber(line[8]) or 0, tonumber(line[9]) or 0, tonumber(line[13]) or 0
 local lease_ms = tonumber(live[2]) and tonumber(live[2]) * 1000 or tonumber(ARGV[9])
 
 local changed = {}
@@ -80,6 +81,7 @@ elseif expected_ms > 0 then
   if ahead > LATE_MS and now > (tonumber(at) or 0) + CORRECTION_REST_MS then
     now, late_ms = now - ahead, ahead
     set(field, now)
+    if field == 'stood' or not born then stopped = stopped + ahead end   -- how far ours was behind is lost with the line
   end
 end
 if math.abs(redis_ms + offset - now) > CLOCK_STEP_MS then stepped = string.format('!%.0f', redis_ms + offset - now) end
@@ -87,8 +89,11 @@ local away_ms = tonumber(ARGV[7])
 local was_silent = (away_ms >= 0 or late_ms > 0) and now + late_ms - last > grace_ms / 2
 local unstopped_ms = now
 if remembered > 0 and away_ms > 0 and now > remembered then
-  now = now - math.min(away_ms, now - remembered)         -- an outage: nobody got through, and nobody's time ran out
+  local held_ms = math.min(away_ms, now - remembered)     -- an outage: nobody got through, and nobody's time ran out
+  now, stopped = now - held_ms, stopped + held_ms
 end
+local clock_ms = now + stopped     -- what the clocks on the wall say: a date that was announced can't move
+if stopped ~= (tonumber(line[13]) or 0) then set('stopped', stopped) end
 if now ~= redis_ms + offset then set('offset', now - redis_ms) end
 
 local function forget_the_grace()   -- nobody of before counts as having had theirs

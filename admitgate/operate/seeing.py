@@ -94,7 +94,7 @@ class _Look:
         last = self._event.log(1)
         if not last:
             return []
-        when = moment(last[0].at_ms, now_ms=self._event.now_ms())
+        when = moment(last[0].at_ms, now_ms=self._event.clock_ms())
         return ["", f"last changed at {when} by {last[0].who or 'the shop'}"]
 
 
@@ -125,7 +125,7 @@ def log_(desk: Desk, *, events: tuple[str, ...], most: int) -> None:
     """Who changed what, from what to what, newest first."""
     found = [(event, what) for event in desk.events(events) for what in event.log(most)]
     found = sorted(found, key=lambda entry: -entry[1].at_ms)[:most]
-    now_ms = found[0][0].now_ms() if found else 0
+    now_ms = found[0][0].clock_ms() if found else 0
     rows = [_row(event, what, now_ms) for event, what in found]
     said = [{"event": event.name, **change_as_json(what)} for event, what in found]
     desk.tell(said, table(("when", "event", "who", "what"), rows) if rows else ["Nothing has been changed."])

@@ -103,8 +103,9 @@ def pass_(
     made = partial(pass_link, desk.config, lever.name, now_ms=now_ms, valid_seconds=seconds, back=back)
     links = [base + made(is_counted=not is_uncounted) for _ in range(0 if desk.is_trial else count)]
     kind = "uncounted" if is_uncounted else "counted"
-    until_ms = now_ms + int(seconds * 1000)
-    until = moment(until_ms, now_ms=now_ms)
+    clock_ms = lever.clock_ms()
+    until_ms = clock_ms + int(seconds * 1000)
+    until = moment(until_ms, now_ms=clock_ms)
     lever.note("pass", f"{count} {kind}, until {until}", by=desk.by)
     ends = local(until_ms).isoformat(timespec="seconds")
     desk.tell({"event": lever.name, "kind": kind, "until": ends, "links": links}, links)

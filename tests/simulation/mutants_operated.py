@@ -7,7 +7,7 @@ from datetime import datetime, timezone
 from teeth import Mutant
 
 
-def _mutant(rule: str, file: str, old: str, new: str, scene: str, *given: str) -> Mutant:
+def _mutant(rule: str, file: str, old: str, new: str, scene: str, *given: object) -> Mutant:
     return Mutant(rule, file, old, new, scene=f"test_operated_line.{scene}", given=given)
 
 
@@ -22,7 +22,7 @@ OPERATED = (
     _mutant(
         "waiting from",
         "flow",
-        "elseif now < waiting_from then shut = EARLY",
+        "elseif clock_ms < waiting_from then shut = EARLY",
         "elseif false then shut = EARLY",
         "test_before_the_line_opens_nobody_gets_a_number",
     ),
@@ -43,16 +43,79 @@ OPERATED = (
     _mutant(
         "opening",
         "flow",
-        "elseif now < opens_at then shut = OPENS end",
+        "elseif clock_ms < opens_at then shut = OPENS end",
         "end",
         "test_before_the_line_opens_nobody_gets_a_number",
     ),
     _mutant(
         "end",
         "flow",
-        " or closes_at > 0 and now >= closes_at then",
+        " or closes_at > 0 and clock_ms >= closes_at then",
         " then",
         "test_nobody_goes_in_after_the_end",
+    ),
+    _mutant(
+        "clock: goes on in an outage",
+        "prelude",
+        "now, stopped = now - held_ms, stopped + held_ms",
+        "now = now - held_ms",
+        "test_an_outage_before_the_opening_does_not_put_it_off",
+        3600,
+    ),
+    _mutant(
+        "clock: known to the next call",
+        "prelude",
+        "if stopped ~= (tonumber(line[13]) or 0) then set('stopped', stopped) end\n",
+        "",
+        "test_an_outage_before_the_opening_does_not_put_it_off",
+        3600,
+    ),
+    _mutant(
+        "clock: lost with the line",
+        "prelude",
+        "if field == 'stood' or not born then stopped",
+        "if field == 'stood' then stopped",
+        "test_an_outage_before_the_opening_does_not_put_it_off",
+        3600,
+    ),
+    _mutant(
+        "clock: waiting from",
+        "flow",
+        "elseif clock_ms < waiting_from",
+        "elseif now < waiting_from",
+        "test_an_outage_before_the_opening_does_not_put_it_off",
+        3600,
+    ),
+    _mutant(
+        "clock: opening",
+        "flow",
+        "elseif clock_ms < opens_at then",
+        "elseif now < opens_at then",
+        "test_an_outage_before_the_opening_does_not_put_it_off",
+        3600,
+    ),
+    _mutant(
+        "clock: end",
+        "flow",
+        "clock_ms >= closes_at then",
+        "now >= closes_at then",
+        "test_an_outage_before_the_opening_does_not_put_it_off",
+        3600,
+    ),
+    _mutant(
+        "clock: draw",
+        "flow",
+        "first == '0' and clock_ms >= opens_at",
+        "first == '0' and now >= opens_at",
+        "test_an_outage_before_the_opening_does_not_put_it_off",
+        3600,
+    ),
+    _mutant(
+        "clock: reset",
+        "reset",
+        ", 'stopped', stopped)",
+        ")",
+        "test_a_reset_does_not_put_an_opening_off_either",
     ),
     _mutant(
         "closed",
@@ -120,8 +183,8 @@ OPERATED = (
     _mutant(
         "draw: a new one for a new opening",
         "flow",
-        "if now < opens_at and tonumber(drawn_for) ~= opens_at then",
-        "if draw == '' and now < opens_at then",
+        "if clock_ms < opens_at and tonumber(drawn_for) ~= opens_at then",
+        "if draw == '' and clock_ms < opens_at then",
         "test_another_opening_has_another_seed",
     ),
     _mutant(
@@ -134,7 +197,7 @@ OPERATED = (
     _mutant(
         "draw: at the opening",
         "flow",
-        "elseif first == '0' and now >= opens_at then",
+        "elseif first == '0' and clock_ms >= opens_at then",
         "elseif false then",
         "test_who_came_before_the_opening_goes_in_by_the_order_of_the_draw",
     ),

@@ -246,12 +246,27 @@ def test_while_redis_stands_still_nobodys_time_runs_out(hire: Hire, clock: Clock
     """A lease lasts as much longer."""
     worker = hire()
     deadline_ms = worker.join("inside").value
+    worker.look()  # a script that Redis does not know yet would be sent again when it is awake
     freeze(worker, 4, clock)
     with pytest.raises(Outage):
         worker.look()
     clock.advance(1)
     left_ms = deadline_ms - worker.look().now_ms
     assert left_ms >= (lease - 1) * 1000 - 300
+
+
+def test_while_redis_stands_still_the_clock_on_the_wall_goes_on(hire: Hire, clock: Clock) -> None:
+    """And an event opens when it was said that it would."""
+    worker = hire()
+    worker.join("inside")
+    worker.look()
+    freeze(worker, 4, clock)
+    with pytest.raises(Outage):
+        worker.look()
+    clock.advance(1)
+    snapshot = worker.look().snapshot
+    assert snapshot
+    assert snapshot.at_ms < snapshot.clock_ms == clock.redis_ms
 
 
 def test_while_redis_stood_still_nobody_could_show_presence(hire: Hire, clock: Clock) -> None:

@@ -91,7 +91,7 @@ def join(rule: Rule, event: str, sid: str, *, is_brief: bool = False) -> Call:
 
 
 def check_in(rule: Rule, event: str, ticket: Ticket, *, is_claim: bool, drawn: int = 0) -> Call:
-    """An invited visitor is here: ADMIT (deadline), READY (rank from 0), WAIT (not invited), GONE or CLOSED.
+    """An invited visitor is here: ADMIT (deadline), READY (rank from 0), WAIT (not invited) or GONE.
 
     Or SHARED, where their client has as many places as one may have. A claim is a short lease, for a page
     that still has to make the request which makes it a full one. ``drawn`` is the number that counts in the

@@ -31,7 +31,8 @@ _rounds = 10
 class Draw(NamedTuple):
     """Who takes part: the numbers ``first + 1`` to ``last``, without ``hole_from + 1`` to ``hole_to``.
 
-    The hole is what a loss of state left empty. Both are 0 where there is none.
+    The hole is what a loss of state left empty but for who came in the moment that was lost: nobody knows how
+    many they are. They come behind those who drew, by their numbers. Both are 0 where there is none.
     """
 
     first: int
@@ -49,6 +50,11 @@ class Draw(NamedTuple):
         if not self.first < number <= self.last or self.hole_from < number <= self.hole_to:
             return 0
         return self._ordinal(number)
+
+    def behind(self, number: int) -> int:
+        """The number of somebody who drew none: a later one, if it is in the hole."""
+        is_in_the_hole = self.first < number <= self.last and self.hole_from < number <= self.hole_to
+        return number + self.last - min(self.hole_to, self.last) if is_in_the_hole else number
 
     def _ordinal(self, number: int) -> int:
         in_the_hole = min(self.hole_to, number) - max(self.hole_from, self.first)
@@ -68,9 +74,9 @@ def place_in_draw(seed: str, count: int, ordinal: int) -> int:
 
 
 def drawn_number(draw: Draw, seed: str, number: int) -> int:
-    """The number that counts after the draw. Who took no part in it keeps the one they have."""
+    """The number that counts after the draw. Who came before or after it keeps the one they have."""
     ordinal = draw.ordinal_of(number)
-    return draw.first + place_in_draw(seed, draw.people, ordinal) if ordinal else number
+    return draw.first + place_in_draw(seed, draw.people, ordinal) if ordinal else draw.behind(number)
 
 
 def published(draw: Draw | None, seed: str) -> dict[str, Any]:

@@ -263,7 +263,7 @@ class Gate:
         assert reply.snapshot is not None
         rank = reply.value if reply.verdict == "READY" else None
         place = self._place(match, reply.snapshot, number, rank, joined_ms)
-        if reply.verdict == "SHARED":
+        if reply.verdict == "SHARED" and not reply.snapshot.shut:
             return replace(place, state="shared", position=None, wait_seconds=None)
         return place
 

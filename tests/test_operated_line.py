@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
 import redis
 import virtual
-from virtual import Clock, Hire, Worker, grace
+from virtual import Clock, Hire, Worker, at, grace
 
 from admitgate import counter
 from admitgate.draw import drawn_number
@@ -32,11 +31,6 @@ def operator(hire: Hire, client: redis.Redis) -> Settle:
                 client.hset(key, name, value)
 
     return settle
-
-
-def at(clock: Clock, seconds: float) -> datetime:
-    """So many seconds from now, by Redis' clock."""
-    return datetime.fromtimestamp(clock.redis_ms / 1000, timezone.utc) + timedelta(seconds=seconds)
 
 
 def a_line(worker: Worker, people: int) -> list[tuple[str, int]]:
@@ -137,6 +131,25 @@ def test_a_closed_event_has_nobody_let_in_by_hand(hire: Hire, redis_client: redi
     worker = hire(capacity=10)
     settle(state="closed", extra=5)
     assert worker.join().verdict == "CLOSED"
+
+
+def test_who_stays_while_it_is_closed_goes_in_by_their_number_when_it_opens_again(
+    hire: Hire, clock: Clock, redis_client: redis.Redis
+) -> None:
+    """Whoever happens to ask first then isn't the only one who was there."""
+    settle = operator(hire, redis_client)
+    worker = hire(capacity=1)
+    deadline = worker.join("inside").value
+    line = a_line(worker, 3)
+    assert set(present(worker, clock, line).values()) == {"READY"}
+    settle(state="closed")
+    worker.release("inside", deadline)
+    for _ in range(3):
+        heard = present(worker, clock, line)
+        assert set(heard.values()) == {"READY"}
+    settle(state=None)
+    assert worker.check_in(*line[2]).verdict == "READY"
+    assert worker.check_in(*line[0]).verdict == "ADMIT"
 
 
 def test_before_the_line_opens_nobody_gets_a_number(hire: Hire, clock: Clock) -> None:
@@ -333,6 +346,25 @@ def test_an_opening_brought_forward_draws_and_one_without_a_shuffle_does_not(
     a_line(worker, 3)
     settle(shuffle=0, opens_at=0)
     assert worker.look().snapshot.draw is None  # type: ignore[union-attr]
+
+
+def test_who_came_in_a_moment_that_was_lost_comes_behind_those_who_drew(
+    hire: Hire, clock: Clock, redis_client: redis.Redis
+) -> None:
+    """How many they are nobody knows: so they draw no lot, and have nobody's place."""
+    worker, other = shuffled(hire, clock, capacity=5)
+    early = a_line(worker, 3)
+    (sid, number), *_ = a_line(other, 1)
+    redis_client.flushall()
+    worker.look()
+    early += a_line(worker, 3)
+    clock.advance(60)
+    opened = worker.look().snapshot
+    assert opened
+    assert opened.draw
+    assert opened.draw.people == 6
+    assert max(opened.drawn(one) for _, one in early) < opened.drawn(number) <= opened.draw.last
+    assert worker.check_in(sid, number).verdict == "DRAWN"
 
 
 def test_a_draw_survives_the_loss_of_all_state(hire: Hire, clock: Clock, redis_client: redis.Redis) -> None:

@@ -13,6 +13,7 @@ import random
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
 from types import ModuleType
 from typing import Any
 
@@ -30,7 +31,7 @@ EVENT = "gala"
 
 _opening_us = 1_800_000_000_123_456
 _clock_call = "redis.call('TIME')"
-_virtual_clock = "{ARGV[#ARGV - 1], ARGV[#ARGV]}"
+_virtual_clock = "{table.remove(ARGV, #ARGV - 1), table.remove(ARGV)}"
 _look_seconds = 1.0
 _usual_poll = PollPolicy()
 
@@ -82,6 +83,11 @@ class Clock:
             if _is_ours(module) and hasattr(module, "monotonic"):
                 monkeypatch.setattr(module, "monotonic", self.monotonic)
         return self
+
+
+def at(clock: Clock, seconds: float) -> datetime:
+    """So many seconds from now, by Redis' clock."""
+    return datetime.fromtimestamp(clock.redis_ms / 1000, timezone.utc) + timedelta(seconds=seconds)
 
 
 def _is_ours(module: ModuleType) -> bool:

@@ -1,5 +1,5 @@
 -- check_in(sid, 19 number, 20 ms of the lease to give, 21 when the ticket was given, 22 the number that was drawn for it): "I am here".
--- -> ADMIT deadline | READY rank | WAIT | SHARED | DRAWN | GONE | CLOSED
+-- -> ADMIT deadline | READY rank | WAIT | SHARED | DRAWN | GONE
 -- READY's rank counts from 0. SHARED: the client has as many places as one may have. DRAWN: it has another number since the opening,
 -- which the caller can reckon from the draw and didn't give (0). A number of 0 is a pass: it comes before all others.
 -- More present visitors than `ready` holds: those above its highest number are not called yet after all. Without
@@ -26,7 +26,6 @@ end
 local shown_until = tonumber(redis.call('ZSCORE', RELEASED, sid)) or 0
 if is_account and given_at > shown_until - lease_ms then shown_until = 0 end   -- it has lined up again since then
 if shown_until > now then return conclude('GONE', 0) end
-if shut == CLOSED then return conclude('CLOSED', 0) end
 if given_at < (tonumber(line[11]) or 0) then return conclude('GONE', 0) end
 if number > issued then            -- given out in a lost moment: how many of those between are, nobody knows
   if gap_to <= serving then gap_from = issued end
@@ -45,9 +44,9 @@ if number < born and gap_to <= born then   -- between the last of before and the
   set('gap_to', gap_to)
 end
 if draw ~= '' and not is_pass then
-  local first, last, hole_from, hole_to = string.match(draw, '%d+:(%d+):(%d+):(%d+):(%d+)')
-  first, last, hole_from, hole_to = tonumber(first), tonumber(last), tonumber(hole_from), tonumber(hole_to)
-  if first > 0 and number > first and number <= last and not (number > hole_from and number <= hole_to) then
+  local first, last = string.match(draw, '%d+:(%d+):(%d+)')
+  first, last = tonumber(first), tonumber(last)
+  if first > 0 and number > first and number <= last then
     if drawn == 0 then return conclude('DRAWN', 0) end
     number = drawn
   end

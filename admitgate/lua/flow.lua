@@ -114,7 +114,7 @@ end
 
 -- At the opening those who came before it are put into a random order. Which, everybody can reckon by themselves: the seed,
 -- whose hash they have seen, and how many they are say where each number comes. So nothing has to be kept of any of them;
--- what matters is whose numbers were drawn: those above `first` up to `last`, without a hole that nobody has numbers in.
+-- what matters is whose numbers were drawn: those above `first` up to `last`, without a hole that nobody is known to be in.
 local draw = flow[14] or ''
 local is_the_same = string.match(draw, '^%d+:0:') and string.match(draw, '^%d+') == string.match(ARGV[18], '^%d+')
 if ARGV[18] ~= '' and not line[11] and (draw == '' or is_the_same) then
@@ -133,7 +133,7 @@ if draw ~= '' or seed ~= '' then
     local from, last, hole_from, hole_to = serving, issued, 0, 0
     if gap_to > from then
       hole_from, hole_to = math.max(gap_from, from), gap_to
-      gap_from, gap_to = last - (hole_to - hole_from), last   -- nobody has the numbers that this leaves at the end
+      gap_from, gap_to = last - (hole_to - hole_from), last   -- who is in the hole all the same comes here, behind them
       set('gap_from', gap_from)
       set('gap_to', gap_to)
     end

@@ -233,6 +233,55 @@ def everybody_restarts(world: World) -> Pauses:
     yield from ()
 
 
+def pause(world: World) -> Pauses:
+    """Nobody goes in for a while, but some by hand."""
+    world.pulls("pause")
+    world.oracle.door.state = "paused"
+    yield world.dice.uniform(3, 12)
+    if world.dice.random() < 0.5:
+        count = world.dice.randint(1, 4)
+        world.pulls("admit", count)
+        world.oracle.door.extra = count
+        yield world.dice.uniform(3, 20)
+    world.pulls("resume")
+    world.oracle.door.state = ""
+
+
+def close(world: World) -> Pauses:
+    """And opens again, to those who are still there."""
+    world.pulls("close")
+    world.oracle.door.state = "closed"
+    yield world.dice.uniform(3, 40)
+    world.pulls("open")
+    world.oracle.door.state = ""
+
+
+def state_of(name: str) -> Misfortune:
+    """No newcomer gets a number, or everybody gets one first: the line is served as ever."""
+
+    def set_state(world: World) -> Pauses:
+        world.pulls(name)
+        yield world.dice.uniform(5, 40)
+        world.pulls("resume")
+
+    return set_state
+
+
+def fall_of_capacity(world: World) -> Pauses:
+    """While it is full: nobody is thrown out, and nobody else goes in before it fits."""
+    world.set_capacity(1)
+    yield world.dice.uniform(10, 40)
+    world.set_capacity(world.terms.capacity)
+
+
+def operator(world: World) -> Pauses:
+    """Turns this dial and that, while workers come and go."""
+    yield from world.dice.choice(_levers)(world)
+
+
+_levers = (pause, close, state_of("drain"), state_of("queue_all"), fall_of_capacity, restart, script_flush)
+
+
 def anything(world: World) -> Pauses:
     """One after the other, while the last one's hold may not be over."""
     yield from world.dice.choice(_misfortunes)(world)
@@ -344,6 +393,34 @@ _modes = (
             renumbers=True,
         ),
         times=4,
+    ),
+)
+
+# An opening, with a draw, that most of the crowd is too early for. What may befall it costs as much as ever,
+# and never anybody's place in the draw.
+_opening = {"opens_in": 28.0}
+_befalls_an_opening = (
+    "none",
+    "wipe",
+    "line lost",
+    "ready lost",
+    "restart",
+    "script flush",
+    "outage",
+    "outage of one",
+    "clock back",
+    "clock forward",
+    "standstill",
+    "crash",
+    "lost replies",
+    "fail-over",
+)
+_modes += (
+    Mode("operator", operator, times=5),
+    *(
+        replace(mode, name=f"opening: {mode.name}", options=_opening)
+        for mode in _modes
+        if mode.name in _befalls_an_opening
     ),
 )
 

@@ -12,6 +12,29 @@ def _mutant(rule: str, file: str, old: str, new: str, scene: str, *given: object
 
 
 OPERATED = (
+    Mutant(
+        "crowd: opening",
+        "flow",
+        "elseif clock_ms < opens_at then shut = OPENS end",
+        "end",
+        mode="opening: none",
+    ),
+    Mutant(
+        "crowd: paused",
+        "flow",
+        "elseif live[6] == 'paused' then shut = PAUSED",
+        "elseif false then shut = PAUSED",
+        mode="operator",
+        seeds=range(30),
+    ),
+    Mutant("crowd: the drawn number counts", "check_in", "    number = drawn\n", "", mode="opening: none"),
+    Mutant(
+        "crowd: remembered lots",
+        "flow",
+        "if ARGV[18] ~= '' and not line[11] and",
+        "if false and",
+        mode="opening: wipe",
+    ),
     _mutant(
         "settings' expiry",
         "prelude",

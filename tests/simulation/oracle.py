@@ -9,7 +9,11 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
+
+from door import Door, Lots
 
 _hair = 0.005  # seconds; deadlines are kept in whole milliseconds
 _story_lines = 60
@@ -26,6 +30,7 @@ class Terms:
     grace: float
     per_minute: float = 0.0  # 0: as fast as slots come free
     max_waiting: int | None = None
+    opens_at: float = 0.0  # who came before is put into an order that is drawn then; 0: it is open
 
 
 @dataclass(frozen=True)
@@ -110,6 +115,8 @@ class Oracle:
 
     def __post_init__(self) -> None:
         self.capacity = self.terms.capacity
+        self.door = Door(self.terms.opens_at, is_drawn=self.terms.opens_at > 0)
+        self.lots = Lots(self.terms.opens_at)
 
     # What happens
 
@@ -128,6 +135,16 @@ class Oracle:
             self._goes_in(at, person, answer)
         else:
             self._stays_out(at, person, did, answer)
+
+    def hears_of_lots(self, at: float, name: str, status: Mapping[str, Any]) -> None:
+        """``name`` read what the shared status says of the draw."""
+        told = status["draw"]
+        is_news = "seed" in told and not self.lots.drawn
+        if fault := self.lots.hear(at, told, status["updated"]):
+            self.accuse(f"{name} is told of the draw: {fault}")
+        if is_news:
+            self.note(at, f"lots are drawn: {told}")
+            self._draws()
 
     def goes_away(self, at: float, name: str, how: str) -> None:
         """Closes the page without a word."""
@@ -222,7 +239,18 @@ class Oracle:
             person.stretch = 0.0
         self._watch(at)
 
+    def _draws(self) -> None:
+        """From now on the early ones come in the order of the draw, and all others behind them."""
+        have_a_place = [person for person in self.people.values() if person.place < math.inf]
+        drawn = [(self.lots.place_of(person.number or 0), person) for person in have_a_place]
+        early = [(place, person) for place, person in drawn if place]
+        before = min((person.place for _, person in early), default=0) - 1
+        for place, person in early:
+            person.place = before + place / (len(drawn) + self.tickets)
+
     def _admits(self, at: float, person: Person) -> None:
+        if reason := self.door.lets_in(at):
+            self.accuse(f"{person.name} goes in, and {reason}")
         others = [other for other in self.people.values() if other is not person]
         inside = sum(other.until > at + _hair and not other.is_forgotten for other in others)
         earlier = [other for other in others if other.place < person.place and self._counts(at, other)]
@@ -325,7 +353,7 @@ class Oracle:
         self._watch(at)
 
     def _watch(self, at: float) -> None:
-        if self.is_total or self._free(at) <= 0 or not self._waiting(at):
+        if self.is_total or not self.door.is_open(at) or self._free(at) <= 0 or not self._waiting(at):
             self.idle_since = math.inf
         elif self.idle_since == math.inf:
             self.idle_since = at

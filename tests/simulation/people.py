@@ -10,6 +10,7 @@ from virtual import EVENT, Pauses
 from world import PATH, Seen, World, answer_of
 
 from admitgate.decision import PollPolicy
+from admitgate.draw import Draw, drawn_number
 
 _status, _check_in, _leave = (f"/_admitgate/{verb}/{EVENT}" for verb in ("status", "check-in", "leave"))
 _floor = 2.0
@@ -55,6 +56,8 @@ class Visitor:
             return False
         if seen.body["updated"] >= self.line.get("updated", 0):
             self.line = dict(seen.body)
+            if "draw" in self.line:
+                self.world.oracle.hears_of_lots(self.world.now, self.name, self.line)
         return True
 
     def _send(
@@ -106,22 +109,37 @@ class Visitor:
                 yield self.dice.uniform(0.1, 0.4)
                 return
             if answer.state in ("waiting",) and seen:
-                self.line["serving"] = min(seen.body["serving"], (self.number or 0) - 1)
+                self.line["serving"] = min(seen.body["serving"], self.counting - 1)
                 self.line["issued"] = max(self.line.get("issued", 0), self.number or 0)
             yield self.jittered(seen.body.get("poll", _floor) if seen else _floor)
 
+    @property
+    def counting(self) -> int:
+        """After a draw the number that was drawn, else one's own."""
+        number, draw = self.number or 0, self.line.get("draw", {})
+        if "seed" not in draw:
+            return number
+        return drawn_number(Draw(draw["first"], draw["last"], *draw["hole"]), draw["seed"], number)
+
     def must_check_in(self) -> bool:
-        number = self.number or 0
+        number = self.counting
         return bool(self.line) and (number <= self.line["serving"] or number > self.line["issued"])
 
     def poll_seconds(self) -> float:
         line, gap = self.line, self.line.get("gap")
-        missing = max(0, min(gap[1], (self.number or 0) - 1) - max(gap[0], line["serving"])) if gap else 0
-        ahead = (self.number or 0) - line["serving"] - missing
+        if "draw" in line and "seed" not in line["draw"]:
+            return self._until_drawn(line["poll"]["ceiling"])
+        missing = max(0, min(gap[1], self.counting - 1) - max(gap[0], line["serving"])) if gap else 0
+        ahead = self.counting - line["serving"] - missing
         expected = (ahead + line["ready"]) / (line["admitted_per_minute"] / 60 or 1)
         return PollPolicy(**line["poll"]).seconds(
             expected, ahead=ahead, step=line["step"], grace=line["grace"]
         )
+
+    def _until_drawn(self, seconds: float) -> float:
+        """Nobody has a place yet; after the opening everybody asks at some moment of their own."""
+        left = (self.line.get("opens_at", 0) - self.line.get("clock", 0)) / 1000
+        return seconds if seconds < left else left + seconds * self.dice.random()
 
     def jittered(self, seconds: float) -> float:
         return seconds * self.dice.uniform(0.8, 1.2)

@@ -8,7 +8,7 @@ import pytest
 import redis
 from play import Theatre, everything
 
-_seeds = int(os.environ.get("ADMITGATE_SEEDS", "200"))
+_seeds = int(os.environ.get("ADMITGATE_SEEDS", "320"))
 
 
 @pytest.mark.parametrize(("mode", "seed"), everything(_seeds))

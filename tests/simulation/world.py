@@ -9,17 +9,16 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 import redis
 from oracle import Answer, Bounds, Oracle, Terms
-from virtual import EVENT, Clock, Pauses, Stage
+from virtual import EVENT, Clock, Pauses, Stage, at
 
 from admitgate import AdmitGate
-from admitgate.counter import Counter
-from admitgate.memory import Memories
+from admitgate.control import EventControl
 from admitgate.rules import Rule
 
 PATH = f"/events/{EVENT}/checkout"
@@ -72,7 +71,8 @@ class Wire:
         raise WorkerDied
 
     def _send(self, words: tuple[Any, ...]) -> Any:
-        return self._client.execute_command(*words, *divmod(self._clock.redis_us, 1_000_000))
+        clock = divmod(self._clock.redis_us, 1_000_000) if words[0] in ("EVALSHA", "EVAL") else ()
+        return self._client.execute_command(*words, *clock)
 
 
 class Worker:
@@ -105,6 +105,10 @@ class Worker:
         cookies = [value.partition(";")[0] for name, value in sent[1] if name == "Set-Cookie"]
         is_ours = body.startswith(b"{")
         return Seen(int(sent[0][:3]), json.loads(body) if is_ours else {}, cookies[0] if cookies else None)
+
+    def levers(self) -> EventControl:
+        """What an operator changes the event with."""
+        return self._application.event(EVENT)
 
     def is_well(self) -> bool:
         """What a balancer asks."""
@@ -140,7 +144,9 @@ class World:
         idle_most: float,
         cold_hold: float = 0,
         on_outage: str = "hold",
+        opens_in: float = 0,
     ) -> None:
+        terms = replace(terms, opens_at=opens_in)
         random.seed(seed)
         self.dice = random.Random(seed)
         self.clock = Clock().run_workers(patch)
@@ -156,6 +162,8 @@ class World:
             cold_hold_seconds=cold_hold,
             admit_per_minute=terms.per_minute or None,
             max_waiting=terms.max_waiting,
+            opens_at=at(self.clock, opens_in) if opens_in else None,
+            shuffle=opens_in > 0,
         )
         options = {"rules": [rule], "secret_key": _key, "on_outage": on_outage}
         self.fleet = [Worker(Wire(road, self.clock, self.dice), options) for _ in range(3)]
@@ -204,9 +212,17 @@ class World:
     def set_capacity(self, capacity: int) -> None:
         """An operator's live change."""
         self.note(f"the capacity is set to {capacity}")
-        settings = Counter(None, Memories()).keys(EVENT).settings
-        self.client.hset(settings, "capacity", capacity)
+        self.levers().set(capacity=capacity)
         self.oracle.capacity = capacity
+
+    def pulls(self, lever: str, *how: Any) -> None:
+        """An operator does something to the event."""
+        self.note(f"THE OPERATOR: {lever} {' '.join(map(str, how))}")
+        getattr(self.levers(), lever)(*how)
+
+    def levers(self) -> EventControl:
+        """The event's. Which worker the operator's request comes to makes no difference."""
+        return self.fleet[0].levers()
 
     def note(self, words: str) -> None:
         self.oracle.note(self.now, words)

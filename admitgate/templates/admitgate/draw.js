@@ -27,3 +27,11 @@ function drawnBy(draw, number) {
   const [count, ordinal] = [last, number].map(ordinalOf);
   return { count, ordinal, place: placeInDraw(seed, count, ordinal) };
 }
+
+// The number that counts. Who came in a moment that was lost drew none, and comes behind those who did.
+function countingBy(draw, number, drawn) {
+  if (drawn) return draw.first + drawn.place;
+  if (!draw || !draw.seed || number <= draw.first || number > draw.last) return number;
+  const { last, hole: [, to] } = draw;
+  return number + last - Math.min(to, last);
+}

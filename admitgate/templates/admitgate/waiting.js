@@ -3,7 +3,6 @@
 
 const LONGEST_PAUSE = 300;
 const HIDDEN_SECONDS = 60;
-const CLOSED_SECONDS = 60;
 const EARLY_SECONDS = 60;
 const STALE_SECONDS = 60;
 const MORE_SECONDS = 60;
@@ -73,7 +72,7 @@ function visitorInLine(facts, place, world) {
   function takeDraw(draw) {
     line.draw = draw;
     const drawn = drawnBy(draw, number);
-    counting = drawn ? draw.first + drawn.place : number;
+    counting = countingBy(draw, number, drawn);
     view.draw = drawn || isUndrawn() ? Object.assign({}, draw, drawn) : null;
   }
 
@@ -216,8 +215,7 @@ function visitorInLine(facts, place, world) {
       state: isStill ? state : isCalled() ? "called" : "waiting",
       message: message, opensAt: status.opens_at || 0,
     }));
-    const leastSeconds = state === "closed" ? CLOSED_SECONDS : 0;
-    const seconds = jittered(Math.max(leastSeconds, usualSeconds()));
+    const seconds = jittered(usualSeconds());
     askOnTimeIn(isUndrawn() ? afterOpening(status, seconds, line.poll.ceiling) : seconds);
   }
 

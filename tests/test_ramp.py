@@ -77,7 +77,9 @@ def test_it_does_not_go_down_again_before_it_shows(hire: Hire, clock: Clock) -> 
     go_in(worker, 50)
     tell(worker, clock, 10, 0)
     assert [tell(worker, clock, 1000, 900) for _ in range(10)] == [47] * 10
-    leave(worker, 5)
+    leave(worker, 1)
+    assert tell(worker, clock, 1000, 900) == 47
+    leave(worker, 4, first=1)
     assert tell(worker, clock, 1000, 900) == 42
 
 
@@ -97,6 +99,19 @@ def test_it_goes_up_by_small_steps_and_then_by_larger_ones(
     worker.rule = hire(capacity=500, ramp_seconds=0.5).rule
     redis_client.zadd(worker.keys["leases"], {f"many-{m}": 9e15 for m in range(200)})
     assert [tell(worker, clock, 1000, 0) for _ in range(2)] == [58, 68]
+
+
+def test_the_small_steps_end_a_tenth_above_where_it_was_slow(
+    hire: Hire, clock: Clock, redis_client: redis.Redis
+) -> None:
+    """From there on it may have been something else."""
+    worker = ramping(hire, capacity=1000, ramp_floor=1)
+    redis_client.zadd(worker.keys["leases"], {f"inside-{nth}": 9e15 for nth in range(100)})
+    worker.join()
+    tell(worker, clock, 10, 0)
+    assert tell(worker, clock, 1000, 900) == 95
+    redis_client.zadd(worker.keys["leases"], {f"more-{nth}": 9e15 for nth in range(100)})
+    assert [tell(worker, clock, 1000, 0) for _ in range(5)] == [100, 105, 110, 115, 135]
 
 
 def test_at_the_capacity_the_ceiling_is_gone(hire: Hire, clock: Clock, redis_client: redis.Redis) -> None:
@@ -160,6 +175,8 @@ def test_all_workers_together_decide_once(hire: Hire, clock: Clock) -> None:
     assert tell(other, clock, 100, 100, seconds=1) == 47
     assert tell(one, clock, 900, 0, seconds=1) == 47
     assert tell(other, clock, 0, 0, seconds=3.5) == 47  # of 1000 answers 100 were slow
+    assert tell(one, clock, 15, 15, seconds=1) == 47
+    assert tell(other, clock, 15, 15, seconds=4.5) == 42  # either alone has seen too few
 
 
 def test_few_answers_are_waited_for(hire: Hire, clock: Clock) -> None:

@@ -30,7 +30,7 @@ if now >= ramp_at + (answers >= ANSWERS_LEAST and REST_MS or PATIENCE_MS) then
     local is_near = ceiling < (tonumber(ramp[4]) or 0) * NEAR
     ceiling = ceiling + math.max(1, math.floor(most / (is_near and NEAR_STEPS or STEPS)))
   end
-  ceiling = math.max(ceiling, math.min(floor, most))
+  ceiling = math.max(ceiling, floor)
   if ceiling ~= capacity then
     capacity = math.min(ceiling, most)
     if ceiling >= most then redis.call('HDEL', SETTINGS, 'ramp')

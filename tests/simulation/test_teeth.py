@@ -7,12 +7,13 @@ import redis
 from mutants import FORGETFUL
 from mutants import MUTANTS as OF_THE_LINE
 from mutants_operated import OPERATED
+from mutants_ramp import RAMP
 from play import Theatre
 from teeth import Forgetful, Mutant, passes
 
 from admitgate import counter
 
-MUTANTS = (*OF_THE_LINE, *OPERATED)
+MUTANTS = (*OF_THE_LINE, *OPERATED, *RAMP)
 
 
 @pytest.mark.parametrize("mutant", [pytest.param(mutant, id=mutant.rule) for mutant in MUTANTS])

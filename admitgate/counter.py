@@ -26,14 +26,14 @@ log = logging.getLogger("admitgate")
 Seed = Callable[[int, str], str]  # of the draw at an event's opening, where nobody has chosen another
 
 _parts = {
-    "join": ("prelude", "brief", "flow", "admit", "join"),
-    "check_in": ("prelude", "flow", "admit", "check_in"),
+    "join": ("prelude", "schedule", "brief", "flow", "admit", "join"),
+    "check_in": ("prelude", "schedule", "flow", "admit", "check_in"),
     "renew": ("prelude", "renew"),
-    "release": ("prelude", "flow", "release"),
-    "look": ("prelude", "flow", "look"),
+    "release": ("prelude", "schedule", "flow", "release"),
+    "look": ("prelude", "schedule", "flow", "look"),
     "reset": ("prelude", "reset"),
     "change": ("change",),  # for control.py, which has no rule to send along
-    "ramp": ("prelude", "flow", "ramp"),
+    "ramp": ("prelude", "schedule", "flow", "ramp"),
     "levels": ("levels",),
 }
 _remembered = 10_000

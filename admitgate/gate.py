@@ -29,6 +29,7 @@ log = logging.getLogger("admitgate")
 
 Decision = Admission | Wait
 
+_gives_numbers = ("", "paused", "opens")
 _usual_methods = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _overrides = ("x-http-method-override", "x-http-method", "x-method-override")
 
@@ -142,7 +143,7 @@ class Gate:
     def _join(self, visit: Visit, match: Match) -> Steps[Decision]:
         sid = self.bearers.sid_for(visit, match)
         seen = self._memories.of(match.event).fresh_snapshot()
-        is_brief = seen is not None and seen.waiting > 0 and not seen.shut  # it may have been opened since
+        is_brief = seen is not None and seen.waiting > 0 and seen.shut in _gives_numbers
         reply = yield counter.join(match.rule, match.event, sid, is_brief=is_brief)
         if reply.verdict == "ADMIT":
             is_first = not is_of_account(sid) or _is_new(reply, match.rule)

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 import redis
 import virtual
-from virtual import Clock, Hire, grace
+from virtual import Clock, Hire, at, grace
+
+from admitgate.tokens import seeds_of
 
 clock, hire = virtual.clock, virtual.hire
 
@@ -72,6 +74,37 @@ def test_what_the_rule_says_is_obeyed(options: dict[str, Any], verdict: str, hir
     for _ in range(3):
         hire(capacity=0).join()
     assert hire(capacity=0, **options).join(is_brief=True).verdict == verdict
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_before_the_opening_answers_are_brief(shuffle: bool, hire: Hire, clock: Clock) -> None:
+    """It is then that most people come."""
+    worker = hire(capacity=9, opens_at=at(clock, 60), closes_at=at(clock, 120), shuffle=shuffle)
+    worker.counter._seed = seeds_of(["a key"])
+    number = worker.join().value
+    reply = worker.join(is_brief=True)
+    assert (reply.verdict, reply.value, reply.snapshot) == ("TICKET", number + 1, None)
+
+
+def test_while_an_operator_lets_nobody_in_answers_are_brief(hire: Hire, redis_client: redis.Redis) -> None:
+    """A number is a number."""
+    worker = hire(capacity=0)
+    redis_client.hset(worker.keys["settings"], "state", "paused")
+    worker.join()
+    assert worker.join(is_brief=True).snapshot is None
+
+
+def test_lots_are_drawn_before_anybody_comes_after_the_opening(hire: Hire, clock: Clock) -> None:
+    """However brief the answer was to be: who is a moment late takes no part."""
+    worker = hire(capacity=9, opens_at=at(clock, 60), shuffle=True)
+    worker.counter._seed = seeds_of(["a key"])
+    for _ in range(3):
+        worker.join()
+    clock.advance(60)
+    reply = worker.join(is_brief=True)
+    assert reply.snapshot
+    assert reply.snapshot.draw
+    assert (reply.snapshot.draw.people, reply.value) == (3, reply.snapshot.draw.last + 1)
 
 
 def test_after_a_silence_the_answer_is_a_whole_one(hire: Hire, clock: Clock) -> None:

@@ -1,4 +1,4 @@
--- Stands between the prelude and the verbs that can move the line: who is present, how much room there is, whom to invite;
+-- Stands before the verbs that can move the line: who is present, how much room there is, whom to invite;
 -- and what has happened: totals in the line, and once a minute in the history.
 
 local PURGE_MOST = 100             -- members dropped per call, so that no call is long
@@ -23,20 +23,6 @@ local max_waiting = tonumber(live[4]) or tonumber(ARGV[13])
 local places_most = tonumber(ARGV[14])
 local extra = tonumber(live[12]) or 0
 
-local waiting_from, opens_at, closes_at, seed = 0, 0, 0, ''
-if ARGV[15] ~= '' then
-  waiting_from, opens_at, closes_at, seed = string.match(ARGV[15], '(%d+):(%d+):(%d+):(%x*)')
-end
-waiting_from, opens_at = tonumber(live[7]) or tonumber(waiting_from), tonumber(live[8]) or tonumber(opens_at)
-closes_at = tonumber(live[9]) or tonumber(closes_at)
-if live[10] == '0' then seed = '' elseif live[10] or seed ~= '' then seed = live[11] or seed end
-
-local PAUSED, CLOSED, OPENS, EARLY = 1, 2, 3, 4    -- why nobody goes in; 0 means that they do
-local shut = 0
-if live[6] == 'closed' or closes_at > 0 and clock_ms >= closes_at then shut = CLOSED
-elseif live[6] == 'paused' then shut = PAUSED
-elseif clock_ms < waiting_from then shut = EARLY
-elseif clock_ms < opens_at then shut = OPENS end
 local is_moving = shut == 0 or shut == PAUSED and extra > 0   -- an operator may count people in by hand
 
 local freed, expiries, absent = tonumber(flow[17]) or 0, tonumber(flow[18]) or 0, tonumber(flow[19]) or 0

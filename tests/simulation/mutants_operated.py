@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
-
 from teeth import Mutant
 
 
@@ -14,14 +12,14 @@ def _mutant(rule: str, file: str, old: str, new: str, scene: str, *given: object
 OPERATED = (
     Mutant(
         "crowd: opening",
-        "flow",
+        "schedule",
         "elseif clock_ms < opens_at then shut = OPENS end",
         "end",
         mode="opening: none",
     ),
     Mutant(
         "crowd: paused",
-        "flow",
+        "schedule",
         "elseif live[6] == 'paused' then shut = PAUSED",
         "elseif false then shut = PAUSED",
         mode="operator",
@@ -44,7 +42,7 @@ OPERATED = (
     ),
     _mutant(
         "waiting from",
-        "flow",
+        "schedule",
         "elseif clock_ms < waiting_from then shut = EARLY",
         "elseif false then shut = EARLY",
         "test_before_the_line_opens_nobody_gets_a_number",
@@ -65,14 +63,14 @@ OPERATED = (
     ),
     _mutant(
         "opening",
-        "flow",
+        "schedule",
         "elseif clock_ms < opens_at then shut = OPENS end",
         "end",
         "test_before_the_line_opens_nobody_gets_a_number",
     ),
     _mutant(
         "end",
-        "flow",
+        "schedule",
         " or closes_at > 0 and clock_ms >= closes_at then",
         " then",
         "test_nobody_goes_in_after_the_end",
@@ -103,7 +101,7 @@ OPERATED = (
     ),
     _mutant(
         "clock: waiting from",
-        "flow",
+        "schedule",
         "elseif clock_ms < waiting_from",
         "elseif now < waiting_from",
         "test_an_outage_before_the_opening_does_not_put_it_off",
@@ -111,7 +109,7 @@ OPERATED = (
     ),
     _mutant(
         "clock: opening",
-        "flow",
+        "schedule",
         "elseif clock_ms < opens_at then",
         "elseif now < opens_at then",
         "test_an_outage_before_the_opening_does_not_put_it_off",
@@ -119,7 +117,7 @@ OPERATED = (
     ),
     _mutant(
         "clock: end",
-        "flow",
+        "schedule",
         "clock_ms >= closes_at then",
         "now >= closes_at then",
         "test_an_outage_before_the_opening_does_not_put_it_off",
@@ -142,14 +140,14 @@ OPERATED = (
     ),
     _mutant(
         "closed",
-        "flow",
+        "schedule",
         "if live[6] == 'closed' or closes_at",
         "if closes_at",
         "test_a_closed_event_has_nobody_let_in_by_hand",
     ),
     _mutant(
         "paused",
-        "flow",
+        "schedule",
         "elseif live[6] == 'paused' then shut = PAUSED",
         "elseif false then shut = PAUSED",
         "test_somebody_can_be_let_in_by_hand_while_the_line_is_paused",
@@ -469,16 +467,15 @@ OPERATED += (
         given=({"max_waiting": 2}, "FULL"),
     ),
     Mutant(
-        "brief: a schedule",
+        "brief: a draw",
         "brief",
-        " and ARGV[15] == ''",
-        "",
-        scene="test_brief_join.test_what_the_rule_says_is_obeyed",
-        given=({"closes_at": datetime.fromtimestamp(1, timezone.utc)}, "CLOSED"),
+        "    and (seed == '' or clock_ms < opens_at) then",
+        "    then",
+        scene="test_brief_join.test_lots_are_drawn_before_anybody_comes_after_the_opening",
     ),
     *(
         Mutant(
-            f"brief: a setting of {setting}",
+            f"brief: {setting} {value}",
             "brief",
             old,
             new,
@@ -486,10 +483,10 @@ OPERATED += (
             given=(setting, value, verdict),
         )
         for setting, value, verdict, old, new in (
-            ("max_waiting", "1", "FULL", "live[4] or ", ""),
-            ("state", "closed", "CLOSED", "live[6] or ", ""),
-            ("waiting_from", "4000000000000", "EARLY", "live[7] or ", ""),
-            ("closes_at", "1", "CLOSED", " or live[9]", ""),
+            ("max_waiting", "1", "FULL", " and not live[4]", ""),
+            ("state", "closed", "CLOSED", " and shut ~= CLOSED", ""),
+            ("state", "draining", "FULL", " and live[6] ~= 'draining'", ""),
+            ("waiting_from", "4000000000000", "EARLY", " and shut ~= EARLY", ""),
         )
     ),
 )

@@ -293,7 +293,7 @@ class Page:
                 "leave_url": urls["leave"],
                 "retry_after": retry_after,
                 **({"demands_proof": True} if self._demands_proof else {}),
-                **({"opens_at": place.opens_at} if place.opens_at else {}),
+                **({"opens_at": place.opens_at, "clock": place.clock_ms} if place.opens_at else {}),
                 **({"draw": published(place.draw, place.seed)} if place.seed else {}),
                 **({"drawn_number": place.counting} if place.draw and place.number else {}),
                 **({"enter_url": enter} if enter else {}),
@@ -338,7 +338,7 @@ def _place_json(place: Place, enter: str | None, now_ms: int) -> bytes:
         f'"is_about":{"true" if place.is_about else "false"},"wait_seconds":{wait},'
         f'"waited_seconds":{_or_null(place.waited_seconds)},"serving":{place.serving},'
         f'"issued":{place.issued},"poll_seconds":{_sane_seconds(place.poll_seconds)},'
-        f'"opens_at":{place.opens_at},"now":{now_ms}'
+        f'"opens_at":{place.opens_at},"clock":{place.clock_ms},"now":{now_ms}'
     )
     draw = f',"draw":{_draw_json(place.draw, place.seed)}' if place.seed else ""
     address = f',"enter":{_dump(enter)}'.replace("<", "\\u003c") if enter else ""

@@ -154,6 +154,7 @@ def place_of(name: str) -> Place:
         "serving": _number,
         "issued": _number + 5000,
         "poll_seconds": 5,
+        "clock_ms": now_ms(),
     }
     known.update(SCENES[name].place)
     if "draw" in known:
@@ -174,6 +175,7 @@ def _status() -> dict[str, Any]:
         "grace": 6,
         "poll": {"floor": 2, "ceiling": 30, "divisor": 10, "guarded": 6},
         "updated": now_ms(),
+        "clock": now_ms(),
     }
 
 

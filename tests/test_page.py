@@ -526,6 +526,7 @@ def test_people_see_positions_and_never_numbers(page: Page) -> None:
         "poll_seconds": 5.0,
         "waited_seconds": None,
         "opens_at": 0,
+        "clock": 0,
     }
 
 

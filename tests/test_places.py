@@ -53,8 +53,9 @@ def test_a_draw_decides_where_the_early_stand(draw: str, ordinal: int, position:
 
 def test_who_has_a_number_before_any_are_given_is_told_that_it_opens_later() -> None:
     """They have it from an earlier time, and keep it."""
-    place = place_in_line(RULE, "gala", line(shut="early", opens_at=99), BORN + 3, None, PollPolicy())
-    assert (place.state, place.opens_at, place.position) == ("opens", 99, 3)
+    early = line(shut="early", opens_at=99, clock_ms=42)
+    place = place_in_line(RULE, "gala", early, BORN + 3, None, PollPolicy())
+    assert (place.state, place.opens_at, place.clock_ms, place.position) == ("opens", 99, 42, 3)
 
 
 @pytest.mark.parametrize(

@@ -138,6 +138,31 @@ def test_in_an_outage_the_status_says_so(open_alone: Callable[..., Site]) -> Non
     assert (response.status_code, response.json["state"]) == (200, "outage")
 
 
+# --- before an opening
+
+
+def test_whoever_is_told_when_it_opens_is_told_the_time_as_well(
+    open_site: Opener, clock: Clock, redis_client: redis.Redis
+) -> None:
+    """By the same clock, so that nobody has to trust their own: with a number, called, or too early."""
+    site = open_site(capacity=1)
+    site.fill()
+    browser = site.browser()
+    browser.place()
+    (key,) = [key for key in redis_client.keys("admitgate:*") if key.endswith(b":leases")]
+    opens_at = clock.now_ms + 60_000
+    redis_client.hset(key.replace(b":leases", b":settings"), "opens_at", opens_at)
+    clock.forward(2)
+    told = [browser.post(CHECK_IN).json, browser.place(), site.browser().place(), browser.get(STATUS).json]
+    assert [(said["state"], said["opens_at"], said["clock"]) for said in told] == [
+        ("opens", opens_at, clock.now_ms)
+    ] * 4
+    redis_client.hset(key.replace(b":leases", b":settings"), "waiting_from", opens_at)
+    clock.forward(2)
+    early = site.browser().place()
+    assert (early["state"], early["opens_at"], early["clock"]) == ("early", opens_at, clock.now_ms)
+
+
 # --- check-in
 
 

@@ -24,6 +24,7 @@ playwright, browser = test_page_visits.playwright, test_page_visits.browser
 new_visitor, keys = test_page_visits.new_visitor, test_page_visits.keys
 
 SEED = "5eed0fada7ab1e0ff1ce5eed0fada7ab"
+NO_ANSWER = "No answer just now. You keep your place. This page tries again by itself."
 
 
 @pytest.fixture(scope="module")
@@ -64,9 +65,34 @@ def test_too_early_there_is_no_number_and_then_one_by_itself(
     in_state(page, "early")
     expect(page.get_by_role("heading", name="waiting room")).to_be_visible()
     expect(page.locator("[data-admitgate=opens]")).to_be_visible()
+    expect(page.get_by_role("timer")).to_have_text(re.compile(r"^1:00:00|59:\d\d$"))
     expect(page.get_by_text("Leave the line", exact=True)).to_have_count(0)
     assert visitor.cookies() == []
     schedule(keys, "early", 0, "waiting_from")
+    inside(page)
+
+
+def test_the_countdown_goes_by_the_events_clock(
+    shop: Shop, new_visitor: NewVisitor, keys: redis.Redis
+) -> None:
+    """The visitor's is years off. It runs on without answers; and no screen reader hears each second."""
+    schedule(keys, "countdown", 3 * 86_400)
+    page = new_visitor().new_page()
+    page.clock.install(time="2020-02-02")
+    page.goto(shop.url("countdown"))
+    in_state(page, "opens")
+    countdown = page.get_by_role("timer")
+    expect(countdown).to_have_text("in 3 days")
+    schedule(keys, "countdown", 600)
+    expect(countdown).to_have_text(re.compile(r"^9:5\d$"))
+    page.route("**/status/**", lambda route: route.abort())
+    page.clock.run_for(20_000)
+    expect(countdown).to_have_text(re.compile(r"^9:[23]\d$"))
+    assert page.get_by_role("status").inner_text() in ("", NO_ANSWER)
+    page.clock.run_for(600_000)
+    expect(countdown).to_have_text("One moment, please.")
+    page.unroute("**/status/**")
+    schedule(keys, "countdown", 0)
     inside(page)
 
 
@@ -84,6 +110,7 @@ def test_everybody_sees_the_place_that_python_reckons(
         in_state(page, "opens")
         expect(page.get_by_text("is put into a random order")).to_be_visible()
         expect(page.locator("[data-admitgate=position]")).to_be_hidden()
+        expect(page.get_by_role("timer")).to_have_text(re.compile(r"^1:00:00|59:\d\d$"))
         page.get_by_text("Check the draw").click()
         expect(page.get_by_text(f"SHA-256: {seed_hash(SEED)}")).to_be_visible()
     shop.join_and_go_away(event, 20)

@@ -69,7 +69,7 @@ def test_nothing_is_in_anybodys_way(page: Page, address: str, scene: str) -> Non
     assert findings(page) == {}
 
 
-@pytest.mark.parametrize("scene", ["waiting", "message", "admitted"])
+@pytest.mark.parametrize("scene", ["waiting", "message", "opens", "admitted"])
 def test_nothing_is_in_the_way_of_who_reads_from_the_right(
     page: Page, address: str, scene: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

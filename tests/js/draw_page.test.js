@@ -31,6 +31,20 @@ test("after the draw the place is the one that was drawn", async () => {
   assert.deepEqual([tab.view.draw.place, tab.view.draw.count, tab.view.draw.ordinal], [drawn.place, 1000, 500]);
 });
 
+test("a draw is checked against the hash that was shown before it, whatever is told afterwards", async () => {
+  const tab = await started({ draw: soon, position: null }, () => good({ draw: { ...done, hash: "cd".repeat(32) } }));
+  await tab.pass(10);
+  assert.equal(tab.view.draw.place, drawn.place);
+  assert.equal(tab.view.draw.hash, soon.hash);
+});
+
+test("of two hashes before a draw the later counts: an operator may have set it up anew", async () => {
+  const another = { hash: "cd".repeat(32) };
+  const tab = await started({ draw: soon, position: null }, (what, n) => (n === 1 ? opens(another) : good({ draw: done })));
+  await tab.pass(60);
+  assert.deepEqual([tab.view.draw.place, tab.view.draw.hash], [drawn.place, another.hash]);
+});
+
 test("a page that is loaded after the draw knows its number at once", async () => {
   const called = { draw: done, serving: BORN + drawn.place, position: 1 };
   const tab = await started(called, (what) => what === "check_in" ? said({ state: "ready", position: 1 }) : null);

@@ -6,7 +6,7 @@ const path = require("node:path");
 
 const folder = path.join(__dirname, "../../admitgate/templates/admitgate");
 const names = [
-  "countingBy", "drawnBy", "isStatus", "makesNews", "movesTo", "placeInDraw", "pollSeconds", "positionOf", "sha256", "smoothed",
+  "countdownOf", "countingBy", "drawnBy", "isStatus", "makesNews", "movesTo", "placeInDraw", "pollSeconds", "positionOf", "sha256", "smoothed",
   "visitorInLine", "waitForm",
 ];
 const files = ["sha256.js", "draw.js", "line.js", "waiting.js"].map((name) => path.join(folder, name));

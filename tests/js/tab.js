@@ -32,6 +32,7 @@ class Tab {
     this.timers = new Map();
     this.sent = [];
     this.views = [];
+    this.countdown = [];
     this.entered = 0;
     this.inFlight = 0;
     this.mostInFlight = 0;
@@ -58,6 +59,7 @@ class Tab {
         ask: (what) => this.ask(what),
         abort: () => this.abort && this.abort(),
         show: (view) => this.views.push({ ...view }),
+        showOpening: (left) => this.countdown.push(left),
         enter: (isAdmitted) => {
           this.entered += 1;
           this.goneIn.push(isAdmitted);

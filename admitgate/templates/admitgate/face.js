@@ -1,6 +1,7 @@
 // The story's clock, network and face in a browser.
 
 const REQUEST_SECONDS = 10;
+const DAY_SECONDS = 86400;
 
 function inBrowser() {
   const { facts, words, place } = JSON.parse(document.getElementById("admitgate").textContent);
@@ -108,6 +109,15 @@ function inBrowser() {
     setText("ahead", aheadText(view));
     setText("wait", waitText(view));
     if (view.notice === "") showRow("at", atText(view));
+  }
+
+  // Once it is time, everybody hears of it within a poll.
+  function showOpening(left) {
+    const days = Math.round(left / DAY_SECONDS);
+    showRow("opens_in", left === null ? ""
+      : left === 0 ? words.states.joining.text
+      : left < DAY_SECONDS ? countdownOf(left)
+      : new Intl.RelativeTimeFormat(language).format(days, "day"));
   }
 
   // With what it takes to reckon it again, as a command that does so.
@@ -266,6 +276,7 @@ function inBrowser() {
     ask: facts.demands_proof ? proving(ask, facts, place, (is) => setHidden("proof", !is)) : ask,
     abort: () => request && request.abort(),
     show: show,
+    showOpening: showOpening,
     enter: enter,
     tell: (news) => channel && channel.postMessage(news),
     recall: recall,

@@ -28,7 +28,7 @@ const isDraw = (draw) =>
 function isStatus(body, event) {
   return !!body && body.event === event &&
     typeof body.state === "string" && typeof body.message === "string" &&
-    [body.serving, body.issued, body.ready, body.step, body.updated].every(isCount) &&
+    [body.serving, body.issued, body.ready, body.step, body.updated, body.opens_at || 0, body.clock || 0].every(isCount) &&
     body.serving <= body.issued && isWithin(0.1, 3600, body.grace) && isWithin(0, Infinity, body.admitted_per_minute) &&
     isPoll(body.poll) && isGap(body.gap) && isDraw(body.draw);
 }
@@ -98,3 +98,6 @@ function waitForm(range) {
   if (from === 0) return ["up_to_" + name, from, to];
   return [(from === to ? "about_" : "") + name, from, to];
 }
+
+// What is left of less than a day, as on a clock that runs backwards.
+const countdownOf = (seconds) => new Date(seconds * 1000).toISOString().slice(11, 19).replace(/^0(0:0?)?/, "");

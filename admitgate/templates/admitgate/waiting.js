@@ -8,6 +8,7 @@ const STALE_SECONDS = 60;
 const MORE_SECONDS = 60;
 const SLOWER_SECONDS = 180;
 const SHORTEST_GRACE = 5;
+const CACHED_SECONDS = 5;
 const STILL = ["hold", "paused", "opens", "closed", "shared"];
 
 function visitorInLine(facts, place, world) {
@@ -23,11 +24,14 @@ function visitorInLine(facts, place, world) {
   };
   // Of one's numbers the one that counts: after a draw that which was drawn.
   let counting = number;
+  let shownHash = "";
   let said = place.wait_seconds && place.wait_seconds[0] / 0.7;
   let saidAt = world.now();
   let slowerUntil = 0;
   let hasStatus = false;
   let failures = 0;
+  let openAt = Infinity;
+  let ticker = null;
   let timer = null;
   let dueAt = Infinity;
   let expectedAt = Infinity;
@@ -48,13 +52,17 @@ function visitorInLine(facts, place, world) {
   const memory = known && known.number === number ? known : { number: number, start: 0, best: 0 };
 
   // A face that stumbles, over a template of the site's own or an odd browser, must not cost the place.
-  function show(changes) {
-    Object.assign(view, changes);
+  function safely(act) {
     try {
-      world.show(view);
+      act();
     } catch (error) {
       console.error(error);
     }
+  }
+
+  function show(changes) {
+    Object.assign(view, changes);
+    safely(() => world.show(view));
   }
 
   const jittered = (seconds) => seconds * (1 - JITTER + 2 * JITTER * world.random());
@@ -69,11 +77,32 @@ function visitorInLine(facts, place, world) {
   // Before a draw nobody has a place: nobody has to ask more often than others, nor may anybody ask less.
   const isUndrawn = () => !!line.draw && !line.draw.seed;
 
+  // What was drawn is checked against the hash of before: against one that comes with the seed no check would fail.
   function takeDraw(draw) {
     line.draw = draw;
+    if (isUndrawn()) shownHash = draw.hash;
     const drawn = drawnBy(draw, number);
     counting = countingBy(draw, number, drawn);
-    view.draw = drawn || isUndrawn() ? Object.assign({}, draw, drawn) : null;
+    view.draw = drawn || isUndrawn() ? Object.assign({}, draw, drawn, { hash: shownHash || draw.hash }) : null;
+  }
+
+  // By the event's own clock, as the visitor's may be an hour off. An answer that a cache kept for a moment tells of
+  // a little more time than there is: it puts nothing off.
+  function hearOfOpening(opensAt, clock) {
+    const at = opensAt && clock ? world.now() + (opensAt - clock) / 1000 : Infinity;
+    if (opensAt !== view.opensAt || at < openAt || at > openAt + CACHED_SECONDS) openAt = at;
+    view.opensAt = opensAt;
+    tick();
+  }
+
+  // Not with the rest of the face, which says when something was heard. Nobody sees a hidden tab's.
+  function tick() {
+    world.cancel(ticker);
+    if (isOver || world.isHidden()) return;
+    const remains = openAt - world.now();
+    const left = Math.max(0, Math.ceil(remains));
+    safely(() => world.showOpening(openAt === Infinity ? null : left));
+    if (left > 0 && left < Infinity) ticker = world.after(remains - left + 1, tick);
   }
 
   function askIn(seconds) {
@@ -196,6 +225,7 @@ function visitorInLine(facts, place, world) {
     if (status.state === "outage" || isStale(status)) {
       return isHeard || failed(answer, { state: "outage", message: message });
     }
+    if (status.updated > line.updated) hearOfOpening(status.opens_at || 0, status.clock || status.updated);
     // Two caches may answer in turns, one with what was true a while ago.
     if (status.updated >= line.updated) {
       Object.assign(line, status);
@@ -212,18 +242,17 @@ function visitorInLine(facts, place, world) {
     const isStill = STILL.includes(state);
     const position = positionOf(line, counting);
     succeeded(Object.assign({}, isUndrawn() ? nowhere : whereAt(position, position > 1, isStill), {
-      state: isStill ? state : isCalled() ? "called" : "waiting",
-      message: message, opensAt: status.opens_at || 0,
+      state: isStill ? state : isCalled() ? "called" : "waiting", message: message,
     }));
     const seconds = jittered(usualSeconds());
-    askOnTimeIn(isUndrawn() ? afterOpening(status, seconds, line.poll.ceiling) : seconds);
+    askOnTimeIn(isUndrawn() ? afterOpening(seconds, line.poll.ceiling) : seconds);
   }
 
   const nowhere = { position: null, progress: null, wait: null, isSlower: false };
 
   // Who would ask again after the opening does so at any moment of `spread` seconds from then on.
-  function afterOpening(status, seconds, spread) {
-    const left = ((status.opens_at || Infinity) - status.updated) / 1000;
+  function afterOpening(seconds, spread) {
+    const left = openAt - world.now();
     return seconds < left ? seconds : Math.max(0, left) + spread * world.random();
   }
 
@@ -231,9 +260,9 @@ function visitorInLine(facts, place, world) {
   // network ends in the browser's error page, which asks nobody any more. And not while nothing changed.
   function withoutNumber(status, message) {
     if (status.state !== place.state || status.state === "hold") return joinAgain();
-    succeeded({ message: message, opensAt: status.opens_at || 0 });
+    succeeded({ message: message });
     const seconds = jittered(Math.max(place.poll_seconds, facts.poll.ceiling));
-    askIn(status.state === "early" ? afterOpening(status, seconds, EARLY_SECONDS) : seconds);
+    askIn(status.state === "early" ? afterOpening(seconds, EARLY_SECONDS) : seconds);
   }
 
   function takeCheckIn(answer, isHeard) {
@@ -274,6 +303,7 @@ function visitorInLine(facts, place, world) {
       line.serving = Math.min(serving, counting - 1);
       line.issued = Math.max(line.issued, number);
     }
+    hearOfOpening(isCount(body.opens_at) ? body.opens_at : 0, body.clock);
     const isReady = body.state === "ready" || body.state === "missed";
     const position = isCount(body.position) ? Math.max(1, body.position) : view.position;
     const isNowhere = body.state === "shared" || isUndrawn() || position === null;
@@ -282,7 +312,6 @@ function visitorInLine(facts, place, world) {
       state: isReady && (isLate || view.state === "missed") ? "missed"
         : body.state === "early" ? "opens" : body.state,
       message: typeof body.message === "string" ? messageOf(body) : view.message,
-      opensAt: body.opens_at || 0,
     }));
     askOnTimeIn(jittered(isWithin(0.2, LONGEST_PAUSE, body.poll) ? body.poll : usualSeconds()));
   }
@@ -343,6 +372,7 @@ function visitorInLine(facts, place, world) {
   // A phone that woke up, a tab brought to the front: now, but no more often than the floor and
   // never before Retry-After.
   function wake(spreadSeconds) {
+    tick();
     if (isOver || isAsking) return;
     const earliest = Math.max(world.now(), askedAt + line.poll.floor, notBefore);
     const at = earliest + (spreadSeconds || 0) * world.random();
@@ -351,6 +381,7 @@ function visitorInLine(facts, place, world) {
 
   // A tab that is put away: nobody will press a button in it.
   function hide() {
+    world.cancel(ticker);
     if (goesAt !== null && !isAsking) {
       world.cancel(timer);
       countDown();
@@ -376,6 +407,7 @@ function visitorInLine(facts, place, world) {
     if (world.refusesCookies()) return end("cookies");
     if (place.draw) takeDraw(place.draw);
     show(view.position === null ? {} : { progress: progressAt(view.position) });
+    hearOfOpening(view.opensAt, place.clock);
     askIn(jittered(place.poll_seconds));
   }
 

@@ -74,6 +74,11 @@ class Admission:
         return self.lease.sid if self.lease else None
 
     @property
+    def settles(self) -> bool:
+        """False where the rule of the view has still its say: one that observes turns nobody away."""
+        return self.match.is_gated and self.match.rule.mode == "on"
+
+    @property
     def expires_at(self) -> datetime | None:
         """When the lease ends unless another request renews it, by Redis' clock."""
         if self.lease is None:

@@ -30,7 +30,7 @@ class Bearers:
     def __init__(self, config: Config) -> None:
         self._identity, self._proxies = config.identity, config.trusted_proxies
         self.tokens = Tokens(config.keys)
-        self._shown: dict[tuple[str, str], Token] = {}
+        self._shown: dict[tuple[str, str], tuple[Token, ...]] = {}
 
     def token(self, visit: Visit, match: Match) -> Token | None:
         """The visitor's token for the event. A bad token of any kind is no token.
@@ -38,16 +38,19 @@ class Bearers:
         The same visitor's requests mostly show the same cookies: looking for ours in them is remembered.
         """
         shown = (match.event, visit.cookies)
-        token = self._shown.get(shown)
-        if token is None:
-            token = self._read(visit, match)
-            if token is not None and len(visit.cookies) <= _shown_longest:
+        tokens = self._shown.get(shown)
+        if tokens is None:
+            tokens = self._read(visit, match)
+            if tokens and len(visit.cookies) <= _shown_longest:
                 if len(self._shown) >= _shown_most:
                     self._shown.clear()
-                self._shown[shown] = token
-        if token is not None and self._identity is not None and is_of_account(token.sid):
-            return token if self.tokens.is_of(match.event, token.sid, self._account(visit)) else None
-        return token
+                self._shown[shown] = tokens
+        for token in tokens:  # another account's, left behind or planted, hides nobody's own
+            if self._identity is None or not is_of_account(token.sid):
+                return token
+            if self.tokens.is_of(match.event, token.sid, self._account(visit)):
+                return token
+        return None
 
     def sid_for(self, visit: Visit, match: Match) -> str:
         """The name of a newcomer. Of whom we know neither the account nor the address, it is random."""
@@ -63,11 +66,12 @@ class Bearers:
             visit.account = account_of(self._identity, visit.request) if self._identity else None
         return visit.account
 
-    def _read(self, visit: Visit, match: Match) -> Token | None:
+    def _read(self, visit: Visit, match: Match) -> tuple[Token, ...]:
+        good = []
         for raw in islice(cookie_values(visit.cookies, match.cookie), _values_most):
             with suppress(BadToken):
-                return self.tokens.read(match.event, raw)
-        return None
+                good.append(self.tokens.read(match.event, raw))
+        return tuple(good)
 
     def admission(
         self, match: Match, sid: str, reply: Reply, *, is_first: bool = False, is_claim: bool = False

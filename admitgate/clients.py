@@ -111,13 +111,15 @@ def _address(entry: str) -> IPv4Address | IPv6Address | None:
 @lru_cache(_remembered)
 def _read(entry: str) -> IPv4Address | IPv6Address | None:
     """The address in an entry, which may be quoted and have a port, brackets or a zone; or None."""
+    address: IPv4Address | IPv6Address
     entry = entry.strip(' "')
     written = _written(entry)
     try:
         address = ip_address((written[1] or written[2]) if written else entry)
     except ValueError:
         return None
-    return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address
+    address = (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address
+    return None if address.is_unspecified else address  # as uWSGI has it for a Unix socket
 
 
 def _is_network(text: str) -> bool:

@@ -43,6 +43,12 @@ def _attributes(max_age: int, root: str, domain: str | None, secure: bool, sames
     return written.removeprefix("name=")
 
 
+def show_new_cookie(visit: Visit, match: Match, value: str | None) -> None:
+    """Have a visit that is asked for twice show what it was given the first time: it is one visitor."""
+    if value:
+        visit.cookies = f"{match.cookie}={value}; {visit.cookies}"
+
+
 def cookie_values(header: str, name: str) -> Iterator[str]:
     """Every value that a Cookie header gives ``name``, in order.
 

@@ -32,6 +32,7 @@ from .admission import Admission
 from .config import Config
 from .console.access import BY_LINK, asked
 from .control import EventControl
+from .cookies import show_new_cookie
 from .edge import Edge
 from .endpoints import Chosen, Route, faults_of
 from .gating import gated as gated
@@ -70,6 +71,8 @@ class AdmitGate:
             **self._options,
         }
         config = Config.from_mapping(app.config.get("ADMITGATE") or {}, has_router=True, **defaults)
+        exempt = [_in_context(app, item) if callable(item) else item for item in config.exempt]
+        config = replace(config, exempt=tuple(exempt))
         if config.identity is not None:
             config = replace(config, identity=_in_context(app, config.identity))
         if config.console is not None and config.console != BY_LINK:
@@ -86,7 +89,7 @@ class AdmitGate:
         gate = app.extensions[_name] = WSGIGate(app.wsgi_app, edge=edge)
         app.wsgi_app = gate  # type: ignore[method-assign]
 
-    def release(self, event: str, sid: str) -> None:
+    def release(self, event: str, sid: str | None) -> None:
         """Give back the slot of ``sid`` in the current app, such as from a payment's callback."""
         gate: WSGIGate = current_app.extensions[_name]
         gate.release(event, sid)
@@ -169,7 +172,7 @@ class _AtViews:
         g.admitgate = admission
         if not self._has_looked:
             self._look()
-        if endpoint is None or (admission is not None and admission.match.is_gated):
+        if endpoint is None or (admission is not None and admission.settles):
             return None
         chosen = self._router.chosen(environ, endpoint, current.view_args or {})
         match = self._edge.match_view(chosen, environ.get(_foreseen))
@@ -177,6 +180,8 @@ class _AtViews:
             return None
         environ[_chosen] = True
         visit = visit_of(environ, self._edge.config.trusted_proxies)
+        if admission is not None:
+            show_new_cookie(visit, admission.match, admission.set_cookie)
         outcome = self._edge.respond(visit, match)
         if isinstance(outcome, Answer):
             return Response(outcome.body, outcome.status, list(outcome.headers))

@@ -32,6 +32,7 @@ Decision = Admission | Wait
 _gives_numbers = ("", "paused", "opens")
 _usual_methods = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _overrides = ("x-http-method-override", "x-http-method", "x-method-override")
+_of_no_preflight = ("authorization", *_overrides)
 
 
 class Gate:
@@ -145,8 +146,9 @@ class Gate:
         seen = self._memories.of(match.event).fresh_snapshot()
         is_brief = seen is not None and seen.waiting > 0 and seen.shut in _gives_numbers
         reply = yield counter.join(match.rule, match.event, sid, is_brief=is_brief)
-        if reply.verdict == "ADMIT":
-            is_first = not is_of_account(sid) or _is_new(reply, match.rule)
+        if reply.verdict in ("ADMIT", "INSIDE"):
+            # What another device has had for a while must not end by a 404 over here.
+            is_first = reply.verdict == "ADMIT" or not is_of_account(sid)
             return self.bearers.admission(match, sid, reply, is_first=is_first)
         line = reply.snapshot or self._memories.of(match.event).snapshot
         assert line is not None
@@ -213,7 +215,7 @@ class Gate:
             if method not in meant and not (method == "HEAD" and "GET" in meant):
                 return True
         if method == "OPTIONS" and visit.header("access-control-request-method"):
-            return not (visit.cookies or visit.header("authorization") or has_body(visit))
+            return not (visit.cookies or has_body(visit) or any(map(visit.header, _of_no_preflight)))
         return bool(self._exempt_calls) and any(call(visit.request) for call in self._exempt_calls)
 
     def _on_the_way_out(self, visit: Visit, match: Match) -> Admission | None:
@@ -283,11 +285,6 @@ class Gate:
 def _wait(visit: Visit, place: Place, set_cookie: str | None = None) -> Wait:
     is_post = visit.method.upper() not in ("GET", "HEAD")
     return Wait(replace(place, was_post=True) if is_post else place, set_cookie)
-
-
-def _is_new(reply: Reply, rule: Rule) -> bool:
-    """False for a lease that another device has had for a while: a 404 over here must not end it."""
-    return reply.value - reply.now_ms == int(rule.lease_seconds * 1000)
 
 
 def is_prefetch(visit: Visit) -> bool:

@@ -103,10 +103,14 @@ def marks_on(view: object) -> Iterator[Mark]:
 
 def name_of(view: object) -> str:
     """A view's dotted name; a class-based one's is its class'."""
+    return ".".join(_names(view))
+
+
+def _names(view: object) -> tuple[str, str]:
     view = _unwrapped(view)
     view = getattr(view, "view_class", view)
     named = view if hasattr(view, "__qualname__") else type(view)
-    return f"{view.__module__}.{named.__qualname__}"
+    return view.__module__, named.__qualname__
 
 
 def _unwrapped(view: object) -> object:
@@ -126,6 +130,8 @@ def _marked(view: V, mark: Mark) -> V:
             ]
         )
     marked: Any = _awaiting(view) if iscoroutinefunction(view) else _calling(view)
+    if not hasattr(view, "__qualname__"):  # an object or a partial, of which wraps takes no name
+        marked.__module__, marked.__qualname__ = _names(view)
     setattr(marked, _mark, mark)
     if mark.is_gated and mark.original is None and not isinstance(view, partial):
         mark.original = ref(view)

@@ -14,7 +14,15 @@ from typing import Any
 from werkzeug.routing import MapAdapter
 
 from .names import LONGEST, cookie_name, particularity, template_pattern
-from .paths import fixed_prefix, lower, lower_where_fixed, readings_of, routes_of, values_at
+from .paths import (
+    fixed_prefix,
+    folded,
+    folded_route,
+    folded_where_fixed,
+    readings_of,
+    routes_of,
+    values_at,
+)
 from .rules import OURS, SHARED_OPTIONS, Match, Rule, disagreements
 
 _remembered = 10_000
@@ -60,7 +68,9 @@ class Rules:
         self._cookie_prefix = cookie_prefix
         on_paths = [rule for rule in self._rules if rule.path is not None]
         self._gates = [
-            (rule, path, routes_of(path), routes_of(lower(path))) for rule in on_paths if (path := rule.path)
+            (rule, path, routes_of(path), routes_of(folded_route(path)))
+            for rule in on_paths
+            if (path := rule.path)
         ]
         self._releases = [(rule, routes_of(rule.release_on)) for rule in on_paths if rule.release_on]
         self._view_releases = [
@@ -130,7 +140,7 @@ class Rules:
         if path.startswith(self._mount):
             return OURS
         texts = readings_of(path)
-        if not any(text.lower().startswith(self._prefixes) for text in texts):
+        if not any(folded(text).startswith(self._prefixes) for text in texts):
             return None
         if self._is_exempt(texts):
             return None
@@ -146,11 +156,11 @@ class Rules:
         return len(texts) == 1 and any(values_at(routes, texts[0]) is not None for routes in self._exempt)
 
     def _gated(self, texts: Sequence[str]) -> tuple[Rule, str] | None:
-        for rule, route, routes, lower_routes in self._gates:
+        for rule, route, routes, folded_routes in self._gates:
             values = _first(values_at(routes, text) for text in texts)
             if values is None:
-                lowered = (low for text in texts for low in (lower_where_fixed(text, route), text.lower()))
-                values = _first(values_at(lower_routes, text) for text in lowered)
+                small = (low for text in texts for low in (folded_where_fixed(text, route), folded(text)))
+                values = _first(values_at(folded_routes, text) for text in small)
             if values is not None:
                 return rule, rule.event_at(values)
         return None
@@ -178,8 +188,8 @@ class Rules:
 
     def _with_options_of_the_owner(self, rule: Rule, event: str) -> Rule:
         match = self.of_event(event) if rule.events is None else None
-        if match is None or match.rule is rule or match.rule.events is not None:
-            return rule  # those that know their events share none
+        if match is None or match.rule is rule or not match.rule.surely_has(event):
+            return rule
         if claim(rule, event) >= claim(match.rule, event):
             return rule
         pair = id(rule), id(match.rule)

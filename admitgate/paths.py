@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 from typing import Any
 from urllib.parse import unquote
+from uuid import UUID
 
 from werkzeug.exceptions import HTTPException
-from werkzeug.routing import Map, MapAdapter
+from werkzeug.routing import IntegerConverter, Map, MapAdapter, UUIDConverter, ValidationError
 from werkzeug.routing import Rule as Route
 
 _rest = "admitgate_rest"
@@ -20,6 +21,8 @@ _decodings = 3
 _plain_path = re.compile(r"(?:/[a-z0-9_~-][a-z0-9_.~-]*)+").fullmatch
 _params = re.compile(r";[^/]*")
 _junk = re.compile(r"[\x00-\x1f\x7f]")
+_dots = str.maketrans("\u0130\u0131", "ii")  # casefold leaves these two alone, and regular expressions don't
+_of_other_routers = re.compile(r"\*|\{[^{}]*\}").search  # /events/*/pay, /events/{event}/pay
 _placeholder = re.compile(r"<(?:[^<>]*:)?([A-Za-z_][A-Za-z0-9_]*)>")
 
 
@@ -32,10 +35,13 @@ def route_fault(path: object) -> str | None:
     """Why ``path`` can't be a route, or None."""
     if not isinstance(path, str) or not path.startswith("/"):
         return "it must be a path that starts with '/', such as '/events/<event>/checkout'"
+    if stranger := _of_other_routers(path):
+        return f"{stranger[0]!r} stands for nothing in it: write <name> for a part; the rest is meant anyway"
     try:
         routes_of(path)
     except (ValueError, LookupError, SyntaxError, HTTPException) as error:
-        return f"werkzeug can't read it as a route ({error})"
+        cure = ": write <name> for any text" if isinstance(error, LookupError) else ""
+        return f"werkzeug can't read it as a route ({error}){cure}"
     return None
 
 
@@ -91,27 +97,72 @@ def _tidy(path: str) -> str:
     return "/" + "/".join(segments)
 
 
-def lower(path: str) -> str:
-    """A route whose fixed parts are in lower case."""
-    return re.sub(
-        r"<[^>]*>|[^<]+", lambda part: part[0] if part[0].startswith("<") else part[0].lower(), path
-    )
+def folded(text: str) -> str:
+    """In small letters, as a regular expression that ignores case would have it.
+
+    To that a long s (U+017F) is an s, and an i without its dot (U+0131) an i.
+    """
+    return text.lower() if text.isascii() else text.translate(_dots).casefold()
 
 
-def lower_where_fixed(path: str, route: str) -> str:
+def folded_route(path: str) -> str:
+    """A route whose fixed parts are in small letters."""
+    return re.sub(r"<[^>]*>|[^<]+", lambda part: part[0] if part[0][0] == "<" else folded(part[0]), path)
+
+
+def folded_where_fixed(path: str, route: str) -> str:
     """``path`` with small letters where the route has no placeholder: an event's name keeps its capitals."""
     fixed = [index for index, segment in enumerate(route.split("/")) if "<" not in segment]
     segments = path.split("/")
     for index in fixed:
-        segments[index : index + 1] = [segment.lower() for segment in segments[index : index + 1]]
+        segments[index : index + 1] = [folded(segment) for segment in segments[index : index + 1]]
     return "/".join(segments)
+
+
+class _AnyNumber(IntegerConverter):
+    """Whatever Python reads as a number: to an application that asks ``int``, ``+12`` and ``1_2`` are 12."""
+
+    regex = "[^/]+"
+    part_isolating = True
+
+    def to_python(self, value: str) -> int:
+        try:
+            number = int(value)
+        except ValueError as error:
+            raise ValidationError from error
+        if number < 0 and not self.signed:
+            raise ValidationError
+        within_bounds: int = super().to_python(value if self.fixed_digits else str(number))
+        return within_bounds
+
+
+class _AnyUUID(UUIDConverter):
+    """Whatever Python reads as one: without its hyphens, in braces, as a URN."""
+
+    regex = "[^/]+"
+    part_isolating = True
+
+    def to_python(self, value: str) -> UUID:
+        try:
+            return UUID(value)
+        except ValueError as error:
+            raise ValidationError from error
+
+
+_converters = {"int": _AnyNumber, "uuid": _AnyUUID}
 
 
 def routes_of(path: str) -> MapAdapter:
     """A matcher for the path and everything below it, a segment at a time, that never redirects."""
     base = path.rstrip("/")
     routes = [Route(base or "/", endpoint="here"), Route(f"{base}/<path:{_rest}>", endpoint="below")]
-    return Map(routes, strict_slashes=False, merge_slashes=False, redirect_defaults=False).bind("gate")
+    return Map(
+        routes,
+        converters=_converters,
+        strict_slashes=False,
+        merge_slashes=False,
+        redirect_defaults=False,
+    ).bind("gate")
 
 
 def values_at(routes: MapAdapter, path: str) -> dict[str, Any] | None:
@@ -125,4 +176,4 @@ def values_at(routes: MapAdapter, path: str) -> dict[str, Any] | None:
 
 def fixed_prefix(path: str) -> str:
     """What every path begins with that a route can mean, in small letters."""
-    return path.partition("<")[0].rstrip("/").lower()
+    return folded(path.partition("<")[0].rstrip("/"))

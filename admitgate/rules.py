@@ -159,6 +159,10 @@ class Rule:
         """False for an event that there isn't."""
         return self.events is None or event in self._known
 
+    def surely_has(self, event: str) -> bool:
+        """True for an event that will always be the rule's: what a callable says may be over soon."""
+        return self.events is None or (not self.asks_for_events and event in self._known)
+
     @property
     def asks_for_events(self) -> bool:
         """True where a callable of the shop's names them."""

@@ -60,6 +60,8 @@ def client(peer: str, forwarded: str, trusted: Any) -> str:
         pytest.param("", ("unix",), ME, ME, id="a Unix socket that is"),
         pytest.param("localhost", ("unix",), ME, ME, id="as waitress calls it"),
         pytest.param("<local>", ("unix",), ME, ME, id="as werkzeug calls it"),
+        pytest.param("0.0.0.0", ("unix",), ME, ME, id="as uWSGI calls it"),
+        pytest.param("0.0.0.0", 0, ME, "", id="which is nobody's address"),
         pytest.param("", ("unix", *NET), f"{ME}, unix:, {OUTER}", ME, id="as nginx calls it"),
         pytest.param(ME, (), LIAR, ME, id="an empty list trusts nobody"),
     ],

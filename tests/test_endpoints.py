@@ -545,6 +545,25 @@ def test_a_path_rule_is_asked_first_and_is_enough(shop: Shop, redis_client: redi
     assert shop.event(CHECKOUT) == "by path"
 
 
+@pytest.mark.parametrize("event", ["site", "{event}"], ids=["another event", "the same event"])
+def test_a_path_rule_that_observes_leaves_a_view_gated(
+    shop: Shop, redis_client: redis.Redis, event: str
+) -> None:
+    """Who tries out a rule opens nothing by it; and one visitor is one place, asked for twice."""
+    rule = {"path": "/events/<event>/checkout", "event": event, "mode": "observe"}
+    shop(At("/events/<event>/checkout", decorate=gated(capacity=1, lease_seconds=60)), rules=[rule])
+    first, second = shop.fill(), shop.browser()
+    number = second.place(CHECKOUT)["number"]
+    assert second.place(CHECKOUT)["number"] == number
+    assert shop.is_in(CHECKOUT, first)
+    assert {redis_client.zcard(key) for key in redis_client.scan_iter("*:leases")} == {2}  # and the sentinel
+    first.post("/_admitgate/leave/gala")
+    shop.clock.forward(7)
+    assert second.check_in() == "admitted"
+    assert shop.is_in(CHECKOUT, second)
+    assert shop.is_in(CHECKOUT, second)
+
+
 def test_where_a_path_rule_means_something_else_the_endpoint_is_asked(shop: Shop) -> None:
     """A rule for POST alone, a path that only releases: neither lets anybody in."""
     rules = [
@@ -633,6 +652,30 @@ def test_the_event_of_a_gated_view_without_arguments_is_its_dotted_name(shop: Sh
     assert shop.event("/a") == shop.event("/b")
     assert shop.event("/a").startswith("test_endpoints.")
     assert shop.event("/a").endswith(".shop_view")
+
+
+class Says:
+    def __init__(self, what: str) -> None:
+        self.what = what
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return HttpResponse(self.what) if args else self.what
+
+
+class SaysTwice(Says):
+    pass
+
+
+def test_views_that_are_objects_have_an_event_each(shop: Shop) -> None:
+    """By their class; and partials by the function in them."""
+    gate = gated(capacity=0)
+    says = Says(OK)
+    views: list[View] = [says, SaysTwice(OK), partial(logged_in(says)), partial(Says.__call__, says)]
+    urls = [At(f"/{n}", f"v{n}", decorate=lambda _, view=view: gate(view)) for n, view in enumerate(views)]
+    shop(*urls, rules=[])
+    events = [shop.event(url.path) for url in urls]
+    assert len(set(events)) == 4, events
+    assert events[:2] == ["test_endpoints.Says", "test_endpoints.SaysTwice"]
 
 
 def test_the_decorator_wins_over_the_rule_for_its_endpoint(shop: Shop) -> None:

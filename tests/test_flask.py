@@ -201,6 +201,19 @@ def test_releasing_from_a_payments_callback(make_app: MakeApp) -> None:
     assert get(app).status_code == 200
 
 
+def test_staff_need_not_wait(make_app: MakeApp) -> None:
+    """An exempt callable is given Flask's request, with its session open, before Flask has seen it."""
+    rule = {"ENDPOINT": "checkout", "CAPACITY": 0}
+    for rules in [[{"PATH": "/events/<event>/checkout", "CAPACITY": 0}], [rule]]:
+        app = make_app(RULES=rules, EXEMPT=[lambda request: request.path != "/" and "staff" in session])
+        app.view_functions["checkout"] = lambda event: "in"
+        app.add_url_rule("/log-in", view_func=lambda: session.setdefault("staff", "Anna"))
+        browser = Browser(guarded(app))
+        assert browser.get("/events/gala/checkout").status_code == 503
+        browser.get("/log-in")
+        assert browser.get("/events/gala/checkout").text == "in"
+
+
 def test_proxy_fix_goes_around_the_gate(make_app: MakeApp) -> None:
     """Wrapped around afterwards, it tells the gate of https."""
     app = make_app()

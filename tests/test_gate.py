@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
 from datetime import datetime, timezone
@@ -27,6 +28,7 @@ from sites import (
 from werkzeug.test import TestResponse
 
 from admitgate import AdmitGate, Config, Rule
+from admitgate.asgi import AdmitGateASGI
 from admitgate.gate import Gate
 from admitgate.memory import Memories
 from admitgate.tokens import Lease
@@ -563,7 +565,9 @@ def test_exempt_callables_see_the_frameworks_request(open_site: Opener) -> None:
     def is_staff(request: Any) -> bool:
         if isinstance(request, dict) and "headers" in request:  # ASGI's scope
             return (b"x-staff", b"1") in request["headers"]
-        return getattr(request, "META", request).get("HTTP_X_STAFF") == "1"  # a Django request, or an environ
+        if isinstance(request, dict):  # WSGI's environ
+            return request.get("HTTP_X_STAFF") == "1"
+        return request.headers.get("X-Staff") == "1"  # a request of Flask's or Django's
 
     site = open_site(capacity=0, exempt=[is_staff])
     assert site.browser().get(CHECKOUT, headers={"X-Staff": "1"}).data == b"the checkout"
@@ -616,6 +620,9 @@ PREFLIGHT = {"Access-Control-Request-Method": "POST", "Origin": "http://app.exam
             PREFLIGHT | {"Authorization": "Basic eA=="}, b"", False, id="one with a password is none"
         ),
         pytest.param(PREFLIGHT, b"card=1", False, id="one with a body is none"),
+        pytest.param(
+            PREFLIGHT | {"X-HTTP-Method-Override": "GET"}, b"", False, id="one that wants to be a GET is none"
+        ),
     ],
 )
 def test_only_a_real_preflight_passes(
@@ -901,6 +908,26 @@ def test_only_a_sid_can_be_given_back(redis_url: str, redis_client: redis.Redis,
     gate = AdmitGate(lambda *_: [], secret_key=sites.KEY, redis_url=redis_url, rules=rules)
     with pytest.raises(ValueError, match="sid"):
         gate.release("gala", sid)
+    assert not redis_client.keys("*")
+
+
+def test_a_payment_is_no_error_when_its_rule_has_been_switched_off(open_site: Opener, redis_url: str) -> None:
+    """Who was inside before still pays, and the slot comes free for when the rule is on again."""
+    site = open_site()
+    sid = site.fill().token().split(".")[1]
+    off: Any = {"path": "/events/<event>/checkout", "capacity": 1, "mode": "off"}
+    gate = AdmitGate(lambda *_: [], secret_key=sites.KEY, redis_url=redis_url, rules=[off])
+    gate.release("gala", sid)
+    assert site.is_in()
+    with pytest.raises(LookupError):
+        gate.release("", sid)
+
+
+def test_who_went_in_uncounted_has_nothing_to_give_back(redis_url: str, redis_client: redis.Redis) -> None:
+    """An order keeps ``admission.sid``, which is None then; its payment's callback must not break on it."""
+    options: Any = {"secret_key": sites.KEY, "redis_url": redis_url, "rules": [Rule("/<event>", capacity=1)]}
+    AdmitGate(lambda *_: [], **options).release("gala", None)
+    asyncio.run(AdmitGateASGI(lambda *_: [], **options).release("gala", None))
     assert not redis_client.keys("*")
 
 

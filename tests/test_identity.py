@@ -16,7 +16,22 @@ from django.core import checks
 from django.http import HttpRequest
 from django.test import override_settings
 from flask import Flask, session
-from sites import CHECK_IN, CHECKOUT, HOME, KEY, LEAVE, NEW_KEY, THANKS, Browser, Clock, Opener, Site, guarded
+from sites import (
+    CHECK_IN,
+    CHECKOUT,
+    HOME,
+    JSON,
+    KEY,
+    LEAVE,
+    NEW_KEY,
+    THANKS,
+    Browser,
+    Clock,
+    Opener,
+    Site,
+    cookie_of,
+    guarded,
+)
 
 from admitgate import AdmitGate, Config, ConfigError, Rule
 from admitgate.config import config_from_environment
@@ -117,12 +132,15 @@ def test_a_second_device_in_line_goes_in_when_the_first_one_has(open_site: Opene
     assert not any(is_in(other, None) for other in others[:3])
 
 
-def test_a_404_on_a_second_device_ends_nothing_on_the_first(open_site: Opener, clock: Clock) -> None:
-    """A first visit's 404 gives its slot back; this slot isn't of a first visit."""
+@pytest.mark.parametrize("later", [0, 1], ids=["in the same millisecond", "a second later"])
+def test_a_404_on_a_second_device_ends_nothing_on_the_first(
+    open_site: Opener, clock: Clock, later: int
+) -> None:
+    """A first visit's 404 gives its slot back; this one isn't, and its end would look like a loss to all."""
     site = open_site(identity=named, verify_every_request=True)
     phone, laptop = device(site), device(site)
     assert is_in(phone, "ada")
-    clock.forward(1)
+    clock.forward(later)
     site.shop.view = lambda seen: sites.Said(404, b"no such page")
     assert laptop.get(CHECKOUT, **as_("ada")).status_code == 404
     site.shop.view = lambda seen: sites.Said()
@@ -198,6 +216,18 @@ def test_a_copied_ticket_is_worth_nothing(open_site: Opener) -> None:
     theirs = thief.get(CHECKOUT, headers={"X-Account": "bob", "Accept": "application/json"}).json["number"]
     assert theirs == number + 1
     assert checks_in(ada, "ada") == "waiting" or checks_in(ada, "ada") == "ready"
+
+
+def test_somebody_elses_token_hides_nobodys_own(open_site: Opener) -> None:
+    """Of an account that was here before, or planted by another site below the same domain."""
+    site = open_site(identity=named)
+    eve, ada = device(site), device(site)
+    assert is_in(eve, "eve")
+    as_ada = {"headers": {**JSON, "X-Account": "ada"}}
+    number = ada.get(CHECKOUT, **as_ada).json["number"]
+    both = "; ".join(f"{cookie_of('gala')}={browser.token()}" for browser in (eve, ada))
+    assert site.show(both, **as_ada).json["number"] == number
+    assert site.show(both, **as_("eve")).data == b"the checkout"
 
 
 def test_who_logs_in_keeps_the_place_they_had(open_site: Opener, redis_client: redis.Redis) -> None:

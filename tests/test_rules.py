@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
+from uuid import UUID
 
 import pytest
 from hypothesis import given
@@ -84,6 +86,58 @@ def test_an_odd_path_is_no_way_round(path: str) -> None:
 def test_an_odd_path_leads_to_the_same_line(path: str) -> None:
     """The event keeps its capitals: under another name it would have slots of its own."""
     assert event_of(path) == event_of("/events/Gala/checkout") == "Gala"
+
+
+@pytest.mark.parametrize(
+    ("path", "event"),
+    [
+        pytest.param("/event\u017f/gala/checkout", "gala", id="a long s"),
+        pytest.param("/events/gala/chec\u212aout", "gala", id="a sign for Kelvin"),
+        pytest.param("/t\u0131ckets", "tickets", id="an i without its dot"),
+        pytest.param("/T\u0130CKETS/x", "tickets", id="a capital with a dot"),
+        pytest.param("/STRA\u1e9eE", "straße", id="a capital sharp s"),
+        pytest.param("/\u03a3\u03a4\u039f\u03c2", "στος", id="two kinds of sigma"),
+    ],
+)
+def test_a_letter_is_one_in_whichever_case(path: str, event: str) -> None:
+    """As a router's regular expression has it that is told to ignore case."""
+    others = [Rule(f"/{name}", capacity=1) for name in ("tickets", "straße", "στος")]
+    assert event_of(path, Rule(CHECKOUT, capacity=1), *others) == event
+    for rule in (CHECKOUT, *(f"/{rule.only_event}" for rule in others)):
+        pattern = re.compile(re.escape(rule).replace("<event>", "[^/]+"), re.IGNORECASE)
+        assert not pattern.match(path) or event_of(path, Rule(rule, capacity=1)) is not None
+
+
+@pytest.mark.parametrize(
+    "number", ["12", "012", "+12", " 12", "12 ", "1_2", "\u0661\u0662", "\uff11\uff12", "+0_1_2"]
+)
+def test_a_number_is_one_however_it_is_written(number: str) -> None:
+    """An application that reads the segment with ``int`` comes to the same event."""
+    assert event_of(f"/events/{number}/checkout", Rule("/events/<int:event>/checkout", capacity=1)) == "12"
+
+
+@pytest.mark.parametrize("number", ["x", "1.5", "-12", "1__2", "0x12", "", "9" * 5000, "1" * 13 + "e1"])
+def test_what_is_no_number_is_not_meant(number: str) -> None:
+    """Nobody else takes it for one either."""
+    assert event_of(f"/events/{number}/checkout", Rule("/events/<int:event>/checkout", capacity=1)) is None
+
+
+def test_a_number_keeps_to_its_bounds() -> None:
+    """Those that werkzeug's converter knows."""
+    assert event_of("/e/-7/x", Rule("/e/<int(signed=True):event>/x", capacity=1)) == "-7"
+    assert event_of("/e/+7/x", Rule("/e/<int(max=6):event>/x", capacity=1)) is None
+    assert event_of("/e/007/x", Rule("/e/<int(fixed_digits=3):event>/x", capacity=1)) == "7"
+    assert event_of("/e/07/x", Rule("/e/<int(fixed_digits=3):event>/x", capacity=1)) is None
+
+
+@pytest.mark.parametrize("form", ["{0}", "{0.hex}", "{{{0}}}", "urn:uuid:{0}"])
+def test_a_uuid_is_one_however_it_is_written(form: str) -> None:
+    """Python's UUID reads each of these, so an application that asks it comes to the same event."""
+    event = UUID("12345678-abcd-5678-1234-567812345678")
+    rule = Rule("/events/<uuid:event>/checkout", capacity=1)
+    assert event_of(f"/events/{form.format(event)}/checkout", rule) == str(event)
+    assert event_of(f"/events/{form.format(event).upper()}/checkout", rule) == str(event)
+    assert event_of("/events/12345678/checkout", rule) is None
 
 
 def test_a_parameter_inside_is_gated_under_the_name_the_application_sees() -> None:
@@ -276,6 +330,20 @@ def test_an_event_has_its_own_rules_options_by_whichever_path_one_comes() -> Non
     other_one = rules.find("/events/few/pay")
     assert other_one is not None
     assert other_one.rule.capacity == 1
+
+
+def test_an_event_in_a_rules_list_is_that_rules_by_whichever_path_one_comes() -> None:
+    """Another rule's path has its own events, though their names look alike."""
+    listed = Rule("/vip/<x>", capacity=5, event="vip-{x}", events=["vip-gala"])
+    other = Rule("/events/<event>/checkout", capacity=100)
+    for order in ([listed, other], [other, listed]):
+        rules = Rules(order)
+        capacities = {
+            event: match.rule.capacity
+            for event in ("vip-gala", "vip-lounge", "gala")
+            if (match := rules.find(f"/events/{event}/checkout"))
+        }
+        assert capacities == {"vip-gala": 5, "vip-lounge": 100, "gala": 100}
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from django.utils.cache import patch_vary_headers
 
 from ..admission import Admission
 from ..async_edge import AsyncEdge
+from ..cookies import show_new_cookie
 from ..edge import RELEASE_HEADER, Edge, Outcome
 from ..rules import OURS, Match
 from ..visit import Answer, Visit, cgi_header
@@ -125,18 +126,18 @@ def _turns(request: HttpRequest) -> list[Turn]:
 
 def _match_of_view(request: HttpRequest) -> Match | None:
     turns = _turns(request)
-    if request.resolver_match is None or (turns and turns[-1][2].match.is_gated):
+    if request.resolver_match is None or (turns and turns[-1][2].settles):
         return None
     return current_edge().match_view(chosen(request, request.resolver_match), foreseen(request))
 
 
 def _ask(request: HttpRequest, match: Match) -> HttpResponse | None:
-    edge, visit = current_edge(), visit_of(request)
+    edge, visit = current_edge(), _visit_again(request)
     return _heard(request, edge, visit, edge.respond(visit, match))
 
 
 async def _ask_async(request: HttpRequest, match: Match) -> HttpResponse | None:
-    edge, visit = current_async_edge(), visit_of(request)
+    edge, visit = current_async_edge(), _visit_again(request)
     return _heard(request, edge, visit, await edge.respond(visit, match))
 
 
@@ -160,6 +161,14 @@ def _leave(turns: list[Turn]) -> None:
 def _word_to_us(response: HttpResponseBase) -> list[tuple[str, str]]:
     asked = response.headers.pop(RELEASE_HEADER, None)
     return [asked] if asked else []
+
+
+def _visit_again(request: HttpRequest) -> Visit:
+    """The Visit, of who may have been let in by a rule that only observes."""
+    visit = visit_of(request)
+    for _, _, admission in _turns(request):
+        show_new_cookie(visit, admission.match, admission.set_cookie)
+    return visit
 
 
 def visit_of(request: HttpRequest) -> Visit:

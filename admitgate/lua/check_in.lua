@@ -10,7 +10,6 @@ local function call_back_to(number)
   set('crowded', 1)
 end
 
-local TICKET_LIFE_MS = 86400000    -- below the keys' expiry: a line that ended by itself is not a line that was lost
 local number, give_ms, given_at, drawn = tonumber(ARGV[19]), tonumber(ARGV[20]), tonumber(ARGV[21]), tonumber(ARGV[22])
 local is_pass = number == 0
 if is_pass then number = born end
@@ -24,7 +23,7 @@ if deadline and deadline > now then
   return conclude('ADMIT', deadline)
 end
 local shown_until = tonumber(redis.call('ZSCORE', RELEASED, sid)) or 0
-if is_account and given_at > shown_until - lease_ms then shown_until = 0 end   -- it has lined up again since then
+if is_account and given_at > shown_until - TICKET_LIFE_MS then shown_until = 0 end   -- it has lined up again since then
 if shown_until > now then return conclude('GONE', 0) end
 if given_at < (tonumber(line[11]) or 0) then return conclude('GONE', 0) end
 if number > issued then            -- given out in a lost moment: how many of those between are, nobody knows

@@ -1,7 +1,7 @@
--- join(sid, 19 see brief.lua): a newcomer. -> ADMIT deadline | TICKET number | FULL | EARLY | CLOSED
--- Admitted at once only where nobody waits, so that a newcomer never overtakes. Idempotent for a lease.
+-- join(sid, 19 see brief.lua): a newcomer. -> ADMIT deadline | INSIDE deadline | TICKET number | FULL | EARLY | CLOSED
+-- Admitted at once only where nobody waits, so that a newcomer never overtakes. INSIDE: there is a lease already.
 local deadline = tonumber(held[1])
-if deadline and deadline > now then return conclude('ADMIT', deadline) end
+if deadline and deadline > now then return conclude('INSIDE', deadline) end
 if shut == CLOSED then return conclude('CLOSED', 0) end
 if shut == EARLY then return conclude('EARLY', 0) end
 if live[6] == 'draining' then return conclude('FULL', 0) end

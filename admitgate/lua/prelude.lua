@@ -18,9 +18,10 @@
 --                                                             is in them
 --               ramp_at ramp_answers ramp_slow ramp_knee ramp_until     the application's health (see ramp.lua)
 --               reset_at                                      what was given out before that is void
+--               unlisted                                      deadline up to which `released` had too many to list each
 --   leases    zset sid -> deadline; the member '*' never expires: where it is missing, the key was lost
 --   ready     zset sid -> ticket number           seen  zset sid -> deadline of being counted as present
---   released  zset sid -> deadline until which its token could still be shown
+--   released  zset sid -> deadline until which its ticket or its lease's token could still be shown
 --   settings  hash of what an operator changed live; wins over ARGV. capacity, lease_seconds, admit_per_minute, max_waiting, message;
 --               state: 'paused', 'closed', 'draining' (no newcomer gets a number) or 'queueing' (everybody gets one first);
 --               waiting_from, opens_at, closes_at: ms, 0 for never; shuffle: 1 or 0; seed: of the draw;
@@ -44,6 +45,7 @@ local CLOCK_STEP_MS = 5000         -- a difference that no delay explains
 local LATE_MS = 500                -- no worker waits so long for an answer
 local CORRECTION_REST_MS = 60000   -- a wrong hint must not freeze time: after a correction a minute runs uncorrected
 local EXPIRY_MS, EXPIRY_REST_MS = 90000000, 3600000   -- 25 hours, pushed on at most once an hour
+local TICKET_LIFE_MS = 86400000    -- below the keys' expiry: a line that ended by itself is not a line that was lost
 local SETTINGS_EXPIRY_MS = 2592000000                 -- 30 days: what is set up on Monday is there on the Saturday of the sale
 
 local expected_ms = tonumber(ARGV[1])

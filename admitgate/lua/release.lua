@@ -16,12 +16,16 @@ if is_forgetting then
   return conclude('RELEASED', 0)
 end
 local shown_until = math.max(tonumber(held[1]) or 0, token_deadline)
-if is_account and shown_until > 0 then shown_until = math.max(shown_until, now + lease_ms) end   -- tells when that was
-if shown_until > now then
+if shown_until > 0 then            -- neither the lease nor the ticket that led to it is good for a second visit
   local gone = expired(RELEASED)
   if #gone > 0 then redis.call('ZREM', RELEASED, unpack(gone)) end
-  redis.call('ZADD', RELEASED, shown_until, sid)
-  redis.call('ZREMRANGEBYRANK', RELEASED, 0, -(10 * capacity + 1001))   -- a loop of join and release stays bounded
+  redis.call('ZADD', RELEASED, math.max(shown_until, now + TICKET_LIFE_MS), sid)
+  local over = redis.call('ZCARD', RELEASED) - 10 * capacity - 1000
+  if over > 0 then                 -- a loop of join and release stays bounded, and makes no leases of what it pushes out
+    local latest = tonumber(redis.call('ZRANGE', RELEASED, over - 1, over - 1, 'WITHSCORES')[2])
+    set('unlisted', math.max(latest - TICKET_LIFE_MS + lease_ms, tonumber(redis.call('HGET', LINE, 'unlisted')) or 0))
+    redis.call('ZREMRANGEBYRANK', RELEASED, 0, over - 1)
+  end
   redis.call('PEXPIRE', RELEASED, EXPIRY_MS)
 end
 if dropped > 0 then

@@ -11,10 +11,13 @@ if was_silent and (serving < issued or redis.call('ZCARD', READY) > 0) then   --
 end
 local deadline = tonumber(held[1])
 if not (deadline and deadline > now) then
-  if (tonumber(redis.call('ZSCORE', RELEASED, sid)) or 0) > now then return finish('GONE', 0) end
+  local void_until = tonumber(redis.call('ZSCORE', RELEASED, sid)) or 0
+  if is_account and kind == UNASKED and token_deadline > void_until - TICKET_LIFE_MS + lease_ms then void_until = 0 end   -- a later one
+  if void_until > now then return finish('GONE', 0) end
   if token_deadline <= now then return finish('EXPIRED', 0) end
   if token_deadline <= (tonumber(line[11]) or -lease_ms) + lease_ms then return finish('EXPIRED', 0) end   -- of before a reset
-  local hold = redis.call('HMGET', LINE, 'hold_from', 'hold_until')
+  local hold = redis.call('HMGET', LINE, 'hold_from', 'hold_until', 'unlisted')
+  if token_deadline <= (tonumber(hold[3]) or 0) then return finish('GONE', 0) end   -- it may have been given back
   local covered_until = math.max(tonumber(hold[2]) or 0, (tonumber(hold[1]) or -lease_ms) + lease_ms)
   if now >= covered_until and kind ~= UNASKED then start_hold(lease_ms) end
   deadline = token_deadline

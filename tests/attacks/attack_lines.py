@@ -39,6 +39,7 @@ LINES: dict[str, tuple[str, ...]] = {
     "Accounts and clients": (
         "an account's lease, copied",
         "an account's ticket, copied",
+        "another account's token beside one's own",
         "an account's token at another event",
         "an account's place without the account",
         "an account on a second device",
@@ -74,6 +75,7 @@ LINES: dict[str, tuple[str, ...]] = {
         "/checkout//",
         "/checkout;a=b",
         "/Checkout",
+        "a number, spelled in another way",
         "%2f",
         "%63",
         "double encoding",

@@ -31,8 +31,8 @@ Answer = tuple[int, list[tuple[str, str]], Iterable[bytes]]
 _redis_url = os.environ["SHOP_REDIS"]
 _framework = os.environ["SHOP_FRAMEWORK"]
 _patience_seconds = 20.0
-_areas = "events|strict|post|differs|few|rotated|listed"
-_checkouts = re.compile(rf"/checkout/|/({_areas})/[^/]*/checkout/|/any/.*/checkout/").match
+_areas = "events|strict|post|differs|few|rotated|listed|numbered"
+_checkouts = re.compile(rf"/checkout/|/({_areas})/[^/]*/checkout/|/any/.*/checkout/", re.I).match
 
 
 def account_of(request: Any) -> str | None:
@@ -86,6 +86,7 @@ OPTIONS: dict[str, Any] = {
             "capacity": 0,
             "events": ["listed-gala"],
         },
+        {"path": "/numbered/<int:event>/checkout", "event": "numbered-{event}", "capacity": 0},
     ],
 }
 if _framework != "plain WSGI":

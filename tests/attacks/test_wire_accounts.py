@@ -52,6 +52,17 @@ def test_a_copied_ticket_of_an_account_is_no_token(site: Site, who: dict[str, st
     assert site.post("check-in", ticket, headers=ADA).json["state"] in ("waiting", "ready")
 
 
+@about("another account's token beside one's own")
+def test_another_accounts_token_hides_nobodys_own(site: Site) -> None:
+    """As a site below the same domain could plant it, or who was at this browser before has left it."""
+    planted = enter(site, BOB)
+    own = site.send(headers={**JSON, **ADA})
+    for cookies in (f"{planted}; {given_cookie(own)}", f"{given_cookie(own)}; {planted}"):
+        shown = site.send(cookies=cookies, headers={**JSON, **ADA})
+        assert shown.json["number"] == own.json["number"]
+        assert is_in(site, cookies, BOB)
+
+
 @about("an account's token at another event")
 def test_an_accounts_token_is_good_at_its_own_event_only(site: Site) -> None:
     """By name and by signature."""

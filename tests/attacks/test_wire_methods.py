@@ -41,6 +41,7 @@ def test_a_pre_flight_passes_and_takes_no_slot(site: Site) -> None:
         pytest.param({"cookies": "a=b"}, id="with a cookie"),
         pytest.param({"headers": {"Authorization": "Basic eDp5"}}, id="with credentials"),
         pytest.param({"body": b"pay=1"}, id="with a body"),
+        pytest.param({"headers": {"X-HTTP-Method-Override": "GET"}}, id="that wants to be a GET"),
     ],
 )
 def test_what_only_looks_like_a_pre_flight_waits(site: Site, options: dict[str, Any]) -> None:

@@ -104,9 +104,14 @@ def test_workers_that_were_forked_share_no_connection(site: Site) -> None:
     if site.host.server == "waitress":
         pytest.skip("waitress doesn't fork")
     site.fill()
-    with ThreadPoolExecutor(8) as threads:
+    workers: set[str] = set()
+    with ThreadPoolExecutor(16) as threads:
         numbers = [number for _, number in threads.map(lambda _: site.queue(), range(60))]
-        workers = {reply.get("X-Worker") for reply in threads.map(lambda _: site.send("/"), range(200))}
+        for _ in range(20):  # one may be so quick that the other finds nothing to do
+            if len(workers) < 2:
+                workers |= {
+                    reply.get("X-Worker") for reply in threads.map(lambda _: site.send("/"), range(100))
+                }
     assert len(set(numbers)) == 60
     assert len(workers) == 2
 

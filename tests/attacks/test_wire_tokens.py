@@ -142,6 +142,22 @@ def test_a_released_lease_is_not_replayed(site: Site, deed: str) -> None:
     assert site.leases(event) == 1
 
 
+@about("replayed after release")
+def test_a_flood_of_releases_makes_no_lease_of_an_old_one(site: Site) -> None:
+    """More than are remembered one by one; what is pushed out of that list is no good either."""
+    lease, event = site.fill("strict"), f"strict-{site.event}"
+    site.send(site.at("thanks", area="strict"), cookies=lease)
+    later = {f"{number:016}": site.now_ms() + 2 * 86_400_000 for number in range(1_010)}
+    site.redis.zadd(site.key("released", event), later)
+    site.send(site.at("thanks", area="strict"), cookies=site.fill("strict"))
+    assert site.redis.zscore(site.key("released", event), site.sid(lease)) is None
+    other = site.fill("strict")
+    assert not site.is_in(lease, "strict")
+    assert site.post("check-in", lease, event=event).json["state"] == "gone"
+    assert site.leases(event) == 1
+    assert site.is_in(other, "strict")
+
+
 @about("replayed after a wipe")
 @pytest.mark.may_log
 def test_a_lease_shown_after_a_wipe_is_its_own_slot_again(site: Site) -> None:

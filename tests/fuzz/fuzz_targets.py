@@ -133,7 +133,8 @@ def _edited(data: bytes, good: list[bytes]) -> bytes:
 
 
 def _is_checkout(path: str) -> bool:
-    return re.match(r"/(events/[\w-]+/)?checkout(/|$)", path) is not None  # of an event that may exist
+    """Of an event that may exist; to a router that ignores case."""
+    return re.match(r"/(events/[\w-]+/)?checkout(/|$)", path, re.IGNORECASE) is not None
 
 
 def _readings(path: str) -> list[str]:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 _corpus = Path(__file__).with_name("corpus")
 _words = (
     "/ // . .. checkout Checkout events any gala x \\ ;a=b %2f %2F %63 %2563 %00 %0a %0d % %25 %20 "
-    '; = " admitgate_ l1. t1. - 0 9999999999999999 ~ \xe9 \xff \x80\x05\x03'
+    '; = " event\xc5\xbf chec\xe2\x84\xaaout admitgate_ l1. t1. - 0 9999999999999999 ~ \xe9 \xff \x80\x05\x03'
 )
 _pieces = st.sampled_from([*_words.encode("latin-1").split(b" "), b" ", b"; ", b"\n", b"\x00", b"\t"])
 _data = st.one_of(st.binary(max_size=200), st.lists(_pieces, max_size=14).map(b"".join))

@@ -145,13 +145,13 @@ def test_a_lease_given_back_while_redis_had_lost_it_is_not_adopted(
     assert worker.renew("inside", deadline_ms).verdict == "GONE"
 
 
-def test_releases_are_forgotten_when_their_tokens_have_ended(
+def test_releases_are_forgotten_when_their_tickets_have_ended(
     hire: Hire, redis_client: redis.Redis, clock: Clock
 ) -> None:
     """What can't be shown again needs no memory."""
     worker = hire()
     for _ in range(20):
-        clock.advance(lease / 3)
+        clock.advance(8 * 3600)
         worker.release("inside", worker.join("inside").value)
         worker.release(f"inside-{clock.seconds}", worker.join(f"inside-{clock.seconds}").value)
     assert redis_client.zcard(worker.keys["released"]) <= 5

@@ -125,7 +125,7 @@ class Control:
 
     def _audit(self, event: str) -> str:
         """The key of the event's log."""
-        return self._counter.keys(event).line.removesuffix("line") + "audit"
+        return self._counter.keys(event).audit
 
     def _ask(self, *words: Any) -> Any:
         with self._breaker:

@@ -31,7 +31,8 @@ _parts = {
     "renew": ("prelude", "renew"),
     "release": ("prelude", "schedule", "flow", "release"),
     "look": ("prelude", "schedule", "flow", "look"),
-    "reset": ("prelude", "reset"),
+    "evict": ("prelude", "schedule", "flow", "noted", "release"),
+    "reset": ("prelude", "noted", "reset"),
     "change": ("change",),  # for control.py, which has no rule to send along
     "ramp": ("prelude", "schedule", "flow", "ramp"),
     "levels": ("levels",),
@@ -55,13 +56,17 @@ _firm = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One question to an event's state. ``args`` are the verb's own, in the order of its contract."""
+    """One question to an event's state. ``args`` are the verb's own, in the order of its contract.
+
+    ``note`` is what the event's log shall have of an operator's act, as noted.lua says.
+    """
 
     verb: str
     rule: Rule
     event: str
     sid: str = ""
     args: tuple[int, ...] = ()
+    note: tuple[str | int, ...] = ()
 
 
 T = TypeVar("T")
@@ -83,6 +88,8 @@ class Reply:
 
 def join(rule: Rule, event: str, sid: str, *, is_brief: bool = False) -> Call:
     """A newcomer: ADMIT (value: the lease's deadline), TICKET (its number), FULL, EARLY or CLOSED.
+
+    INSIDE (deadline) where the sid has a lease already: an account on another device, a repeated call.
 
     For a caller who has just seen the line the answer may be brief, without a snapshot; then it takes half
     the time.
@@ -122,9 +129,14 @@ def look(rule: Rule, event: str) -> Call:
     return Call("look", rule, event)
 
 
-def reset(rule: Rule, event: str) -> Call:
-    """Begin the line anew: RESET, and all tickets and leases of before are void; or UNKNOWN."""
-    return Call("reset", rule, event)
+def evict(rule: Rule, event: str, sid: str, note: tuple[str | int, ...]) -> Call:
+    """A release by an operator: RELEASED, NOBODY where they have neither slot nor place, DONE if repeated."""
+    return Call("evict", rule, event, sid, (0, 0), note)
+
+
+def reset(rule: Rule, event: str, note: tuple[str | int, ...] = ()) -> Call:
+    """Begin the line anew: RESET, all tickets and leases of before are void; UNKNOWN; DONE if repeated."""
+    return Call("reset", rule, event, "", (0, 0), note)
 
 
 def ramp(rule: Rule, event: str, answers: int, slow: int) -> Call:
@@ -144,6 +156,11 @@ class Keys(NamedTuple):
     settings: str
     places: str
     history: str
+
+    @property
+    def audit(self) -> str:
+        """The key of the event's log, which only what operators do is told."""
+        return self.line.removesuffix("line") + "audit"
 
 
 def event_keys(prefix: str, event: str) -> Keys:
@@ -204,6 +221,9 @@ class Counter:
     def _ask(self, call: Call, memory: EventMemory) -> Any:
         source, digest = self._scripts[call.verb]
         keys = self.keys(call.event)
+        if call.note:
+            every = (*keys, keys.audit)
+            return evaluate(self._client, source, digest, every, lambda: pack(call, memory, self._seed))
         packed = self._packed(call, memory, digest, keys) if self._takes_packed else None
         return evaluate(self._client, source, digest, keys, lambda: pack(call, memory, self._seed), packed)
 
@@ -255,7 +275,7 @@ class Counter:
 def pack(call: Call, memory: EventMemory, seed: Seed = _no_seed) -> list[Any]:
     """ARGV of a call, as the prelude's contract has it."""
     words = [*changing(memory), *fixed(call.rule, call.event, seed), call.sid, event_slug(call.event)]
-    return [*words, memory.draw_to_send(), *call.args]
+    return [*words, memory.draw_to_send(), *call.args, *call.note]
 
 
 def changing(memory: EventMemory) -> tuple[int, ...]:

@@ -19,7 +19,7 @@ from .history import Minute, Totals, minutes_of, totals_of
 from .levels import Levels, levels_of
 from .memory import Snapshot
 from .rules import Match, Rule
-from .tokens import is_sid
+from .tokens import is_sid, new_sid
 from .wire import as_text
 
 if TYPE_CHECKING:
@@ -192,12 +192,10 @@ class EventControl:
         """
         if not is_sid(sid):
             raise ValueError(f"{sid!r} is not the sid of a visitor: give its 16 characters, or 22.")
-        keys = (self._keys.leases, self._keys.ready)
-        is_here = any(self._control._ask("ZSCORE", key, sid) is not None for key in keys)
-        if is_here and not self._is_trial:
-            self._control._counter.call(verbs.release(self.rule, self.name, sid))
-            self._pull(by, ("evict", "!", sid))
-        return is_here
+        if self._is_trial or not self._is_here(sid):
+            return self._is_here(sid)
+        call = verbs.evict(self.rule, self.name, sid, self._note(by, "evict", sid))
+        return self._control._counter.call(call).verdict != "NOBODY"
 
     def reset(self, *, by: str = "") -> bool:
         """Begin the line anew: all numbers and leases are void. False where nobody has come yet.
@@ -206,8 +204,8 @@ class EventControl:
         """
         is_there = self.snapshot() is not None
         if is_there and not self._is_trial:
-            self._control._counter.call(verbs.reset(self.rule, self.name))
-            self._pull(by, ("reset", "!", "the line began anew"))
+            note = self._note(by, "reset", "the line began anew")
+            self._control._counter.call(verbs.reset(self.rule, self.name, note))
         return is_there
 
     def note(self, field: str, text: str, *, by: str = "") -> list[Change]:
@@ -218,10 +216,21 @@ class EventControl:
         return self._pull(by, *_steps(changes))
 
     def _pull(self, by: str, *steps: tuple[str, str, str]) -> list[Change]:
-        who = "".join(char for char in by[:_longest_name] if char.isprintable())
         most = -1 if self._is_trial else _notes_most
-        _, _, *notes = self._control._change(self.name, who, steps, most=most)
+        _, _, *notes = self._control._change(self.name, _name(by), steps, most=most)
         return [_change_of(note) for note in notes]
+
+    def _note(self, by: str, field: str, text: str) -> tuple[str | int, ...]:
+        """What is written down together with the act, as noted.lua takes it."""
+        return new_sid(), _name(by), field, text, _notes_most
+
+    def _is_here(self, sid: str) -> bool:
+        keys = (self._keys.leases, self._keys.ready)
+        return any(self._control._ask("ZSCORE", key, sid) is not None for key in keys)
+
+
+def _name(by: str) -> str:
+    return "".join(char for char in by[:_longest_name] if char.isprintable())
 
 
 def _steps(changes: Mapping[str, str]) -> list[tuple[str, str, str]]:

@@ -149,6 +149,11 @@ _writers: dict[str, Callable[[str, Any, int], str]] = {
 OPTIONS = tuple(_writers)
 
 
+def is_setting(field: str) -> bool:
+    """False for what an event's log has of things that happened: a pass, an eviction, what a shop notes."""
+    return field in _writers or field == "extra"
+
+
 def of_rule(rule: Rule, name: str) -> str:
     """What the rule says of an option, as Redis would keep it; ``""`` where it says nothing."""
     value: Any = rule.capacity_now() if name == "capacity" else getattr(rule, name, None)

@@ -124,7 +124,7 @@ def test_the_fourth_visitor_waits_and_goes_in_when_one_has_paid(site: str, free_
 def test_a_crowd_comes_waits_and_pays(free_port: int) -> None:
     with running(free_port, "--site", "wsgi", "--crowd", "12", "--capacity", "2") as demo:
         assert demo.process.stdout is not None
-        admitted = re.compile(r"gala: .*[1-9]\d* in flight, .* [1-9]\d* admitted/min")
+        admitted = re.compile(r"gala: .*[1-9]\d* in flight, .* [1-9]\d* in/min")
         assert any(map(admitted.search, demo.process.stdout))
 
 
@@ -168,7 +168,8 @@ def test_a_port_in_use_is_one_sentence_with_the_cure() -> None:
         port = listener.getsockname()[1]
         result = CliRunner().invoke(main, ["demo", "--port", str(port)])
     assert result.exit_code == 1
-    assert result.output == f"Error: Port {port} is in use by another program: choose another with --port.\n"
+    words = "is in use by another program: choose another with --port (make demo ARGS='--port 8001')."
+    assert result.output == f"Error: Port {port} {words}\n"
 
 
 @pytest.mark.parametrize(
@@ -246,7 +247,7 @@ def test_a_line_is_told_in_small_numbers(capsys: pytest.CaptureFixture[str]) -> 
     """Ticket numbers have 16 digits and mean nothing to people."""
     PlainLines()([line()])
     assert capsys.readouterr().out == (
-        "gala: waiting; 3 in flight, 0 free, 40 waiting, 2 ready, 30 serving, 21 admitted/min\n"
+        "gala: waiting; 3 in flight, 0 free, 40 waiting, 2 ready, 30 serving, 21 in/min\n"
     )
 
 
@@ -276,6 +277,54 @@ def test_the_table_is_redrawn_where_it_is(
     assert "\x1b[1m" not in first
     assert all(len(row) <= 79 for row in first.replace("\x1b[K", "").splitlines())
     assert "no answer" in first
+
+
+def drawn(capsys: pytest.CaptureFixture[str], table: Table, *lines: Line) -> list[str]:
+    """The rows of a table, with its head."""
+    table(lines)
+    return capsys.readouterr().out.replace("\x1b[K", "").splitlines()[1:]
+
+
+@pytest.mark.parametrize(
+    ("columns", "head"),
+    [
+        pytest.param(
+            120,
+            "event state in flight free waiting ready serving in/min waiting, 30 min",
+            id="where there is room",
+        ),
+        pytest.param(80, "event state in flight waiting ready in/min waiting, 19 min", id="as most have it"),
+        pytest.param(60, "event state in flight waiting waiting, 14 mi", id="on a telephone"),
+        pytest.param(30, "event state in f", id="narrower still"),
+    ],
+)
+def test_what_a_narrow_terminal_has_no_room_for_is_left_out(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, columns: int, head: str
+) -> None:
+    """First what says least; what the line is doing is said in any case, and of its trail the newest part."""
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", str(columns))
+    gala = line()
+    gala.trail = "".join(chr(ord("A") + minute % 26) for minute in range(30))
+    names, figures = drawn(capsys, Table("waiting, {} min"), gala)
+    assert names.split() == head.split()
+    assert figures.split()[:2] == ["gala", "waiting"]
+    assert columns < 60 or figures.endswith(gala.trail[-14:])
+    assert max(map(len, (names, figures))) < columns
+
+
+def test_a_table_is_never_taller_than_the_screen(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It could not be redrawn where it is. Events that nobody came for give way first."""
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("LINES", "10")
+    lines = [line(leases=0, issued=0) for _ in range(4)] + [line() for _ in range(5)]
+    for number, each in enumerate(lines):
+        each.event = f"event-{number}"
+    _, *rows = drawn(capsys, Table(), *lines)
+    assert [row.split()[0] for row in rows] == [f"event-{number}" for number in range(4, 9)] + ["and"]
+    assert rows[-1] == "and 4 more"
 
 
 def test_a_visitor_of_the_crowd_gives_up_when_there_is_no_shop(free_port: int) -> None:

@@ -611,6 +611,28 @@ def test_a_line_begins_anew_only_by_who_means_it(plain_desk: tuple[Site, Desk], 
     assert snapshot is None or snapshot.in_use == 0
 
 
+def test_what_is_no_setting_is_told_in_the_log_too(plain_desk: tuple[Site, Desk], redis_url: str) -> None:
+    """What happened has no value of before: passes, an eviction, and whatever a shop notes by itself."""
+    site, desk = plain_desk
+    site.fill("/gala/checkout")
+    sid = site.shop.seen[-1].admission.sid  # type: ignore[union-attr]
+    gala = control(redis_url).event("gala")
+    gala.set(capacity=2, by="Tom")
+    gala.note("pass", "2 counted, until 17:09:02", by="Tom")
+    gala.note("stock", "none is left", by="the shop")
+    gala.evict(sid, by="Tom")
+    gala.reset(by="Tom")
+    told = Looked(desk.see().text).text.partition("Who did what")[2]
+    for words in (
+        "Tom Reset: the line began anew",
+        f"Tom Evicted: {sid}",
+        "the shop stock: none is left",
+        "Tom Passes: 2 counted, until 17:09:02",
+        "Tom Capacity: the rule's → 2",
+    ):
+        assert words in told
+
+
 @pytest.mark.parametrize(
     ("form", "said"),
     [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from admitgate.control import Control, EventControl, Listing
 from admitgate.django import event as django_event
 from admitgate.flask import AdmitGate as FlaskGate
 from admitgate.live import OPTIONS, local
+from admitgate.tokens import new_sid
 
 clock, open_plain = sites.clock, sites.open_plain
 
@@ -509,6 +511,120 @@ def test_a_reset_begins_the_line_anew(open_plain: Opener, redis_url: str, clock:
     assert snapshot is not None
     assert (snapshot.in_use, snapshot.waiting, snapshot.capacity) == (0, 0, 2)
     assert [note.who for note in event.log()] == ["bob", "ada"]
+
+
+# --- what is done to a line, and its note: one call each, so that nothing is half-done
+
+
+def goes_in(event: EventControl) -> str:
+    sid, rule = new_sid(), replace(event.rule, admit_per_minute=None)
+    assert event._control._counter.call(counter.join(rule, event.name, sid)).verdict == "ADMIT"
+    return sid
+
+
+def call_of(event: EventControl, act: str, sid: str, own_name: str, *, most: int = 500) -> counter.Call:
+    note = (own_name, "ada", act, "said of it", most)
+    if act == "reset":
+        return counter.reset(event.rule, event.name, note)
+    return counter.evict(event.rule, event.name, sid, note)
+
+
+def what_can_not_be_written_down_is_not_done(event: EventControl, client: redis.Redis, act: str) -> None:
+    sid = goes_in(event)
+    client.acl_setuser("default", enabled=True, commands=["-lpush"])
+    try:
+        with pytest.raises(Outage):
+            event.evict(sid) if act == "evict" else event.reset()
+    finally:
+        client.acl_setuser("default", enabled=True, commands=["+@all"])
+    assert event._control._counter._client.exists(event._keys.audit) == 0
+    assert client.zscore(event._keys.leases, sid)
+
+
+def what_was_done_is_in_the_log(event: EventControl, client: redis.Redis, act: str) -> None:
+    sid = goes_in(event)
+    assert event.evict(sid, by="ada") if act == "evict" else event.reset(by="ada")
+    assert event.lease_of(sid)[0] == 0
+    (note,) = event.log()
+    assert (note.who, note.field, note.before, note.at_ms) == ("ada", act, "", event.clock_ms())
+    assert note.after == (sid if act == "evict" else "the line began anew")
+
+
+def what_is_asked_for_twice_happens_once(event: EventControl, client: redis.Redis, act: str) -> None:
+    first, call = goes_in(event), event._control._counter.call
+    assert call(call_of(event, act, first, "an act")).verdict in ("RELEASED", "RESET")
+    newcomer = goes_in(event)
+    assert call(call_of(event, act, newcomer, "an act")).verdict == "DONE"
+    assert (event.lease_of(newcomer)[0] > 0, len(event.log())) == (True, 1)
+
+
+def the_log_of_acts_is_bounded_and_outlives_the_line(
+    event: EventControl, client: redis.Redis, act: str
+) -> None:
+    for number in range(4):
+        event._control._counter.call(call_of(event, act, goes_in(event), f"act {number}", most=2))
+    assert client.llen(event._keys.audit) == 2
+    assert _a_month_ms - A_MINUTE < client.pttl(event._keys.audit) <= _a_month_ms
+
+
+def who_has_left_meanwhile_is_not_evicted(event: EventControl, client: redis.Redis, act: str) -> None:
+    goes_in(event)
+    assert event._control._counter.call(call_of(event, "evict", new_sid(), "an act")).verdict == "NOBODY"
+    assert event.log() == []
+
+
+def who_is_ready_is_evicted_too(event: EventControl, client: redis.Redis, act: str) -> None:
+    goes_in(event)
+    sid = new_sid()
+    client.zadd(event._keys.ready, {sid: 1})
+    client.zadd(event._keys.seen, {sid: event.now_ms() + A_MINUTE})
+    assert event.evict(sid)
+    assert (client.zcard(event._keys.ready), len(event.log())) == (0, 1)
+
+
+Acts = Callable[[EventControl, redis.Redis, str], None]
+NOTE_MUTANTS: list[tuple[str, str, Acts]] = [
+    ("'LPUSH', AUDIT", "'EXISTS', AUDIT", what_was_done_is_in_the_log),
+    ("'LPUSH', AUDIT", "'RPUSH', AUDIT", what_can_not_be_written_down_is_not_done),
+    ("string.format('%.0f', clock_ms)", "'0'", what_was_done_is_in_the_log),
+    ("cjson.decode(note).id == ARGV[21]", "false", what_is_asked_for_twice_happens_once),
+    ("redis.call('LTRIM', AUDIT, 0, ARGV[25] - 1)", "", the_log_of_acts_is_bounded_and_outlives_the_line),
+    ("redis.call('PEXPIRE', AUDIT, NOTE_KEPT_MS)", "", the_log_of_acts_is_bounded_and_outlives_the_line),
+    ("table.remove(KEYS, 9)", "KEYS[9]", the_log_of_acts_is_bounded_and_outlives_the_line),
+    ("return finish('NOBODY', 0)", "", who_has_left_meanwhile_is_not_evicted),
+    ("and not redis.call('ZSCORE', READY, sid)", "", who_is_ready_is_evicted_too),
+]
+
+
+@pytest.mark.parametrize("act", ["evict", "reset"])
+@pytest.mark.parametrize(
+    "rule", dict.fromkeys(check for *_, check in NOTE_MUTANTS), ids=lambda rule: rule.__name__
+)
+def test_an_act_and_its_note_are_one(
+    event: EventControl, redis_client: redis.Redis, rule: Acts, act: str
+) -> None:
+    """With the scripts as they are: Redis may be gone between any two calls."""
+    rule(event, redis_client, act)
+
+
+@pytest.mark.parametrize(("text", "changed", "rule"), NOTE_MUTANTS, ids=[text for text, *_ in NOTE_MUTANTS])
+def test_a_rule_of_the_note_that_is_gone_is_noticed(
+    event: EventControl, redis_client: redis.Redis, text: str, changed: str, rule: Acts
+) -> None:
+    """By one act or the other."""
+    scripts = event._control._counter._scripts
+    for act in ("evict", "reset"):
+        source = scripts[act][0]
+        assert source.count(text) == 1
+        scripts[act] = source.replace(text, changed), "no digest, so that Redis asks for the source"
+    noticed = 0
+    for act in ("evict", "reset"):
+        redis_client.flushdb()
+        try:
+            rule(event, redis_client, act)
+        except (AssertionError, Outage, redis.RedisError, ValueError, pytest.fail.Exception):
+            noticed += 1
+    assert noticed
 
 
 # --- looking

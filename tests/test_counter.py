@@ -137,7 +137,7 @@ def test_join_asked_twice_gives_one_lease(hire: Hire, redis_client: redis.Redis)
     """The worker names the visitor before it asks, so a call repeated after a time-out is harmless."""
     worker = hire()
     first, again = worker.join("visitor"), worker.join("visitor")
-    assert (first.verdict, again.verdict, first.value) == ("ADMIT", "ADMIT", again.value)
+    assert (first.verdict, again.verdict, first.value) == ("ADMIT", "INSIDE", again.value)
     assert live_leases(redis_client, worker) == 1
 
 
@@ -621,7 +621,35 @@ def test_a_released_lease_cannot_be_shown_again(hire: Hire, clock: Clock) -> Non
         assert fleet[1].renew("visitor", reply.value).verdict == "GONE"
         assert fleet[1].check_in("visitor", reply.value).verdict == "GONE"
     clock.advance(0.001)
-    assert fleet[1].renew("visitor", reply.value).verdict == "EXPIRED"
+    assert fleet[1].renew("visitor", reply.value).verdict == "GONE"
+
+
+def test_a_ticket_leads_to_one_visit(hire: Hire, clock: Clock) -> None:
+    """Whoever has put a copy of it aside goes in before all others once, and not again on the same day."""
+    worker = hire()
+    (inside,) = fill(worker)
+    number, behind = take_tickets(worker, 2)
+    worker.release("inside-000000000", inside.value)
+    serve(worker, behind, clock=clock)
+    clock.advance(grace)
+    claim = worker.check_in("visitor-0", number)
+    assert claim.verdict == "ADMIT"
+    worker.release("visitor-0", claim.value)
+    for hours in (0.0, 1.0, 12.0):
+        clock.advance(hours * 3600)
+        assert worker.check_in("visitor-0", number).verdict == "GONE"
+        assert worker.check_in("visitor-1", behind).verdict in ("READY", "ADMIT")
+
+
+def test_an_account_that_has_paid_is_adopted_again_after_an_outage(hire: Hire, clock: Clock) -> None:
+    """Its sid comes again: what an open gate has given it since isn't what it had given back."""
+    worker, account = hire(), "an-account-of-this-shp"
+    before = worker.join(account)
+    worker.release(account, before.value)
+    clock.advance(lease / 2)
+    for later_ms, verdict in ((0, "GONE"), (1000, "ADMIT")):
+        given = Lease(account, before.value + later_ms, 0, is_unasked=True)
+        assert worker.call(counter.renew(worker.rule, EVENT, given)).verdict == verdict
 
 
 def test_a_lease_evicted_by_name_cannot_be_shown_again(hire: Hire) -> None:
@@ -647,6 +675,24 @@ def test_a_loop_of_joins_and_releases_leaves_no_heap(hire: Hire, redis_client: r
     for nth in range(1200):
         worker.release(f"visitor-{nth}", worker.join(f"visitor-{nth}").value)
     assert redis_client.zcard(worker.keys["released"]) <= 1010
+
+
+def test_what_a_loop_pushes_out_of_that_memory_is_no_lease_again(
+    hire: Hire, redis_client: redis.Redis, clock: Clock
+) -> None:
+    """It would make slots of nothing, and a hold for everybody. A later one that is lost is adopted."""
+    shop, other, deadlines = hire(), hire(), []
+    for nth in range(1200):
+        clock.advance(0.001)
+        deadlines.append(shop.join(f"visitor-{nth}").value)
+        shop.release(f"visitor-{nth}", deadlines[-1])
+    clock.advance(lease / 2)
+    verdicts = {other.renew(f"visitor-{nth}", deadline).verdict for nth, deadline in enumerate(deadlines)}
+    assert verdicts == {"GONE"}
+    assert other.look().snapshot.hold_left_ms == 0
+    last = shop.join("last")
+    redis_client.zrem(shop.keys["leases"], "last")
+    assert other.renew("last", last.value).verdict == "ADMIT"
 
 
 def test_leaving_the_line_takes_the_visitor_out_of_the_ready(hire: Hire, clock: Clock) -> None:
@@ -935,6 +981,10 @@ def test_somebody_who_kept_a_ticket_of_a_line_that_ended_by_itself_starts_anew(
 # One round trip
 
 
+def note(act: str) -> tuple[str | int, ...]:
+    return f"this {act}", "ada", act, "said of it", 500
+
+
 ticket = Ticket("visitor", 5, 1)
 calls = {
     "join": lambda rule: counter.join(rule, EVENT, new_sid()),
@@ -943,9 +993,11 @@ calls = {
     "release": lambda rule: counter.release(rule, EVENT, new_sid(), 2**52),
     "look": lambda rule: counter.look(rule, EVENT),
     "ramp": lambda rule: counter.ramp(rule, EVENT, 10, 1),
-    "reset": lambda rule: counter.reset(rule, EVENT),
+    "evict": lambda rule: counter.evict(rule, EVENT, "visitor", note("evict")),
+    "reset": lambda rule: counter.reset(rule, EVENT, note("reset")),
 }
-most_commands = {"join": 14, "check_in": 16, "renew": 6, "release": 18, "look": 12, "ramp": 12, "reset": 16}
+most_commands = {"join": 14, "check_in": 16, "renew": 6, "release": 18, "look": 12, "ramp": 12}
+most_commands |= {"evict": 23, "reset": 20}  # each with its note
 
 
 @pytest.mark.parametrize("verb", calls)
@@ -955,9 +1007,10 @@ def test_a_verb_is_one_command_and_few_steps_inside(
     """One EVALSHA and nothing besides; how many commands its script runs is bounded, whatever the state."""
     rule = Rule("/", capacity=2)
     count = Counter(redis_client, Memories())
-    redis_client.script_load(count._scripts["reset"][0])
     for name, make in calls.items():  # the scripts are known, the event is busy
-        if name != "reset":
+        if name in ("evict", "reset"):
+            redis_client.script_load(count._scripts[name][0])
+        else:
             count.call(make(rule))
     with redis.Redis.from_url(redis_url) as watcher, watcher.monitor() as monitor:
         count.call(calls[verb](rule))

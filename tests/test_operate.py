@@ -10,6 +10,7 @@ import io
 import json
 import os
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,12 +21,12 @@ from django.core.management import call_command
 from flask import Flask
 from sites import CHECKOUT, KEY, Clock, Opener
 
-from admitgate import Config, Rule
+from admitgate import Config, Rule, control
 from admitgate.cli import main
 from admitgate.control import Control, EventControl
 from admitgate.flask import AdmitGate, gated
+from admitgate.operate import watch
 from admitgate.operate.group import COMMANDS
-from admitgate.operate.watch import sparkline
 from admitgate.tokens import Ticket, Tokens
 
 clock, open_plain = sites.clock, sites.open_plain
@@ -221,6 +222,58 @@ def test_explain_looks_at_a_cookie(run: Run, redis_url: str, gala: EventControl)
     assert answer["cookie"] == "not good, so it counts as none: not our signature"
 
 
+def watched(run: Run, monkeypatch: pytest.MonkeyPatch, *between: Callable[[], Any]) -> Result:
+    """What ``watch`` shows, with something happening between two looks, until Ctrl-C."""
+    happens = iter(between)
+
+    def pause(seconds: float) -> None:
+        try:
+            next(happens)()
+        except StopIteration:
+            raise KeyboardInterrupt from None
+
+    monkeypatch.setattr(watch, "time", SimpleNamespace(sleep=pause))
+    monkeypatch.setattr(watch, "_search_seconds", 0.0)
+    monkeypatch.setattr(control, "_search_share", 0)
+    return run("watch", "--json")
+
+
+def test_watch_outlives_an_outage(
+    run: Run,
+    gala: EventControl,
+    clock: Clock,
+    redis_client: redis.Redis,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It stands on a screen all day. What can't be asked is said in the line, and in no other."""
+
+    def let_all(sign: str) -> None:
+        asked = [sign + name for name in ("evalsha", "eval", "hgetall", "scan", "exists", "lrange")]
+        redis_client.acl_setuser("default", enabled=True, commands=["+@all", *asked])
+        clock.forward(5)
+
+    try:
+        result = watched(run, monkeypatch, lambda: let_all("-"), lambda: None, lambda: let_all("+"))
+    finally:
+        let_all("+")
+    told = [json.loads(look)[0] for look in result.stdout.splitlines()]
+    assert {line["event"] for line in told} == {"gala"}
+    assert [line["state"] for line in told] == ["open", "outage", "outage", "open"]
+    assert (result.exit_code, result.stderr, caplog.records) == (0, "", [])
+
+
+def test_watch_shows_an_event_as_soon_as_somebody_comes_to_it(
+    run: Run, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever watches all of them hasn't to start anew."""
+    site = Opener(sites.PlainAdapter, os.environ["ADMITGATE_REDIS_URL"])(capacity=5)
+    result = watched(run, monkeypatch, lambda: site.fill("/events/late/checkout"))
+    first, then = ([line["event"] for line in json.loads(look)] for look in result.stdout.splitlines())
+    assert first == ["support", "tour-north", "watched"]
+    assert then == [*first, "late"]
+
+
 # --- acting
 
 
@@ -364,16 +417,20 @@ def test_a_command_that_was_not_understood(run: Run, gala: EventControl, words: 
     assert "Usage: " in result.stderr
 
 
-@pytest.mark.parametrize("command", sorted(set(COMMANDS) - {"watch", "console-link"}))
+@pytest.mark.parametrize("command", sorted(set(COMMANDS) - {"console-link"}))
 def test_without_redis_each_command_says_so(
-    run: Run, command: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+    run: Run,
+    command: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Any,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """One sentence, and status 1: nothing was done."""
+    """One sentence, and status 1: nothing was done. No line of the log besides, which would be another."""
     monkeypatch.setenv("ADMITGATE_REDIS_URL", f"unix://{tmp_path}/nobody.sock")
     words = {"set": ["support", "capacity=1"], "admit": ["support", "1"], "evict": ["a" * 16], "events": []}
-    words |= {"explain": ["/support"], "status": [], "log": [], "export": []}
+    words |= {"explain": ["/support"], "status": [], "watch": [], "log": [], "export": []}
     result = run(command, *words.get(command, ["support"]))
-    assert (result.exit_code, len(result.stderr.splitlines())) == (1, 1)
+    assert (result.exit_code, len(result.stderr.splitlines()), caplog.records) == (1, 1, [])
     assert "Nothing was done: Redis can't be asked" in result.stderr
 
 
@@ -455,8 +512,8 @@ def test_colours_are_for_terminals_that_want_them(
 
 def test_a_line_of_small_bars() -> None:
     """As high as the highest, and nothing where nobody was."""
-    assert sparkline([0, 1, 40, 80]) == " ▂▅█"
-    assert sparkline([]) == sparkline([0])[:0] == ""
+    assert watch.sparkline([0, 1, 40, 80]) == " ▂▅█"
+    assert watch.sparkline([]) == watch.sparkline([0])[:0] == ""
 
 
 def test_the_help_has_them_all(run: Run) -> None:

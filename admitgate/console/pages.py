@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from .. import policy
 from ..control import Change
-from ..live import SCHEDULE, TIMES
+from ..live import SCHEDULE, TIMES, is_setting
 from ..names import event_slug
 from ..template import TEMPLATES
 from ..visit import Answer
@@ -34,7 +34,8 @@ def _environment() -> Environment:
     environment.globals.update(
         style=Markup((_folder / "console.css").read_text("utf-8")),
         script=Markup((_folder / "console.js").read_text("utf-8")),
-        labels=sight.LABELS,
+        label=sight.label,
+        is_setting=is_setting,
         said=sight.said,
         of_rule=sight.of_rule,
         told=change_told,

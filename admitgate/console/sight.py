@@ -27,7 +27,8 @@ LABELS = {
     "seed": "Seed of the draw",
     "extra": "To go in above the rate",
     "evict": "Evicted",
-    "reset": "Line begun anew",
+    "reset": "Reset",
+    "pass": "Passes",
 }
 UNSET = {"message": "none", "state": "on", "extra": "0", "seed": "none"}
 
@@ -103,6 +104,11 @@ _milder = {
     "draining": State("Draining", "warn", "Newcomers get no number; whoever has one is served."),
     "queueing": State("Queueing all", "warn", "Everybody gets a number first, also while there is room."),
 }
+
+
+def label(field: str) -> str:
+    """What a setting, or what an operator did, is called. A shop may note whatever it likes."""
+    return LABELS.get(field, field)
 
 
 def said(name: str, value: str) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import getpass
 import json
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -25,6 +26,8 @@ from ..endpoints import Chosen
 from ..errors import AdmitgateError, ConfigError, Outage
 from .group import Shop
 from .starting import CannotStart, settings_of_the_shop
+
+log = logging.getLogger("admitgate")
 
 _patience_seconds = 2.0  # nobody waits behind a command as they do behind a request
 
@@ -133,6 +136,8 @@ def steering(command: Callable[..., Any]) -> Callable[..., None]:
 
 @contextmanager
 def _said_in_a_sentence() -> Iterator[None]:
+    """What went wrong; and nothing besides. The log's line of an outage would be a second one."""
+    log.addFilter(_is_no_outage)
     try:
         yield
     except ConfigError as error:
@@ -141,6 +146,12 @@ def _said_in_a_sentence() -> Iterator[None]:
         raise Refused(f"Nothing was done: {outage.reason}.") from outage
     except (AdmitgateError, LookupError, ValueError) as error:
         raise Refused(str(error)) from error
+    finally:
+        log.removeFilter(_is_no_outage)
+
+
+def _is_no_outage(record: logging.LogRecord) -> bool:
+    return getattr(record, "admitgate_kind", "") not in ("outage_began", "outage_ended")
 
 
 def _desk(shop: Any, settings: str | None) -> Desk:

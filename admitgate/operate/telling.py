@@ -10,7 +10,7 @@ import click
 
 from ..config import Config
 from ..control import Change, EventControl
-from ..live import NOTHING, STATES, TIMES, local, of_rule
+from ..live import NOTHING, STATES, TIMES, is_setting, local, of_rule
 from ..memory import Snapshot
 from ..rules import Rule
 from ..status import standing
@@ -38,7 +38,7 @@ def _padded(cell: str, width: int, is_right: bool) -> str:
 
 def styled(text: str, **style: Any) -> str:
     """With colour, unless who reads it wants none. (Pipes and files get none either.)"""
-    return text if "NO_COLOR" in os.environ else click.style(text, **style)
+    return text if os.environ.get("NO_COLOR") else click.style(text, **style)
 
 
 def state_of(settings: Mapping[str, str], snapshot: Snapshot | None) -> str:
@@ -76,7 +76,7 @@ def of_the_rule(rule: Rule, field: str) -> str:
 
 def change(rule: Rule, what: Change) -> str:
     """From what to what."""
-    if what.field in ("evict", "pass", "reset"):
+    if not is_setting(what.field):
         return f"{what.field:<16}  {what.after}"
     before, after = (value(what.field, side) if side else of_the_rule(rule, what.field) for side in what[3:5])
     return f"{what.field:<16}  {before} → {styled(after, bold=True)}"

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 
 import click
 
 from ..board import Line, board
-from ..control import EventControl
+from ..control import EventControl, Listing
 from ..errors import Outage
 from ..history import filled
 from ..status import document
@@ -29,18 +30,18 @@ _search_seconds = 10.0
 def watch_(desk: Desk, *, events: tuple[str, ...], interval: float) -> None:
     """Watch the lines move until Ctrl-C.
 
-    The small bars are how many waited in each of the last 30 minutes. With --json it writes the same as a
-    line of JSON, once every interval.
+    The small bars are how many waited in each of the last 30 minutes, or in as many as there is room for.
+    With --json it writes the same as a line of JSON, once every interval.
     """
-    show = board(trail=f"waiting, last {_minutes} min")
+    show = board(trail="waiting, {} min")
+    found = Listing(desk.control, _search_seconds)
+    names = [event.name for event in desk.events(events)] if events else found.names()
     watched: dict[str, _Watched] = {}
-    searched_at = float("-inf")
     with ended_by_signals():
         while True:
-            if time.monotonic() - searched_at > _search_seconds:
-                for event in desk.events(events):
-                    watched.setdefault(event.name, _Watched(desk, event))
-                searched_at = time.monotonic()
+            for name in names:
+                if name not in watched:
+                    watched[name] = _Watched(desk, desk.control.event(name))
             for line in watched.values():
                 line.look()
             if desk.is_json:
@@ -48,10 +49,14 @@ def watch_(desk: Desk, *, events: tuple[str, ...], interval: float) -> None:
             else:
                 show(list(watched.values()))
             time.sleep(interval)
+            with suppress(Outage):  # each line says so
+                names = names if events else found.names()
 
 
 class _Watched(Line):
     """One event's line, with its last half hour."""
+
+    unanswered = "outage"
 
     def __init__(self, desk: Desk, event: EventControl) -> None:
         super().__init__(event.name)
@@ -68,7 +73,7 @@ class _Watched(Line):
             self.take(None)
             self.said = {"event": self.event, "state": "outage", "detail": outage.reason}
             return
-        until = status["updated"] // 60_000
+        until = snapshot.clock_ms // 60_000 if snapshot else 0
         minutes = filled(history, until - 1, _minutes - 1) if until else []
         self.trail = sparkline([*(minute.waiting for minute in minutes), status["waiting"]])
         self.take(status)

@@ -1,10 +1,10 @@
-"""What a Redis URL with several hosts says. Knows no Redis client: settings are checked with it."""
+"""What a Redis URL says, above all one of many hosts. Knows no Redis client: settings are checked by it."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from urllib.parse import parse_qsl, unquote, urlencode
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 SCHEMES = tuple(
     f"{scheme}+{kind}"
@@ -12,6 +12,7 @@ SCHEMES = tuple(
     for scheme in ("redis", "rediss", "valkey", "valkeys")
 )
 EXAMPLES = {
+    "one": "redis://localhost:6379/0",
     "sentinel": "redis+sentinel://h1:26379,h2:26379,h3:26379/service/0",
     "cluster": "redis+cluster://h1:6379,h2:6379,h3:6379",
 }
@@ -20,6 +21,9 @@ _default_ports = {"sentinel": 26379, "cluster": 6379}
 _tls_options = ("ca_certs", "ca_path", "cert_reqs", "certfile", "check_hostname", "keyfile", "password")
 _sentinel_options = ("sentinel_username", "sentinel_password")
 _parts = re.compile(r"([^:]+)://(?:([^@/?#]*)@)?([^@/?#]*)(?:/([^?#]*))?(?:\?([^#]*))?").fullmatch
+_one = re.compile(
+    r"[A-Za-z]+://(?:[^/?#]*@)?(?:\[[0-9a-fA-F:.]+\]|[^/?#@:]*)(?::[0-9]{1,5})?(?:/([^?#]*))?(?:\?[^#]*)?"
+).fullmatch
 _host = re.compile(r"(\[[0-9a-fA-F:.]+\]|[\w.-]+)(?::([0-9]{1,5}))?").fullmatch
 
 
@@ -55,13 +59,30 @@ def read(url: str) -> Address:
     )
 
 
+def check_one(url: str) -> None:
+    """See that a URL of one Redis can be read. Raises ValueError as ``read`` does, and repeats as little."""
+    match = _one(url)
+    try:
+        is_read = match is not None and (urlsplit(url).port or 1) > 0
+    except ValueError:  # brackets with no address in them, a port above the last
+        is_read = False
+    if match is None or not is_read:
+        raise ValueError(_unreadable("one"))
+    if not url.lower().startswith("unix:") and not re.fullmatch("[0-9]{0,9}/?", match[1] or ""):
+        raise ValueError(f"has a database that is no number: give one as in {EXAMPLES['one']!r}")
+
+
+def _unreadable(kind: str) -> str:
+    return (
+        f"can't be read: give one such as {EXAMPLES[kind]!r}, "
+        "with '@', '/', '?' and '#' in a password as %40, %2F, %3F and %23"
+    )
+
+
 def _split(url: str) -> tuple[str, str, str, str, list[tuple[str, str]]]:
     match = _parts(url)
     if match is None or match[1].lower() not in SCHEMES:
-        raise ValueError(
-            "can't be read: give one such as "
-            f"{EXAMPLES['sentinel']!r}, with '@', '/', '?' and '#' in a password as %40, %2F, %3F and %23"
-        )
+        raise ValueError(_unreadable("sentinel"))
     scheme, user, hosts, path, query = match.groups(default="")
     user = f"{user}@" if user else ""
     return scheme.lower(), user, hosts, path, parse_qsl(query, keep_blank_values=True)

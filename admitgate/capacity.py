@@ -8,6 +8,7 @@ nobody goes in, as an unknown number of slots is none; after that a failure leav
 from __future__ import annotations
 
 from collections.abc import Callable
+from inspect import signature
 from typing import Any
 
 from .asked import Asked, Words, answer_of, is_place
@@ -16,7 +17,8 @@ Capacity = int | Callable[[], int] | str
 
 MOST = 10_000_000
 CAPACITIES = (
-    f"a whole number from 0 to {MOST}, or a callable that gives one, or its place such as 'shop.stock.slots'"
+    f"a whole number from 0 to {MOST}, or a callable without arguments that gives one, "
+    "or its place such as 'shop.stock.slots'"
 )
 
 
@@ -24,7 +26,7 @@ def is_capacity(value: object) -> bool:
     """True for one of CAPACITIES. A place is looked up when somebody comes: settings are read too early."""
     if isinstance(value, str):
         return is_place(value) is not None
-    return callable(value) or _is_count(value)
+    return _asks_for_nothing(value) if callable(value) else _is_count(value)
 
 
 class AskedCapacity:
@@ -56,6 +58,17 @@ def _checked(answer: Any) -> int:
     if not _is_count(answer):
         raise ValueError(f"{answer!r} is not a whole number from 0 to {MOST}")
     return int(answer)
+
+
+def _asks_for_nothing(call: Callable[..., Any]) -> bool:
+    """A rule has one capacity, whichever the event: who wrote ``lambda event: …`` hears of it at start."""
+    try:
+        signature(call).bind()
+    except TypeError:
+        return False
+    except ValueError:  # some of C's can't be looked into
+        return True
+    return True
 
 
 def _is_count(value: object) -> bool:

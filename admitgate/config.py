@@ -189,15 +189,14 @@ class Config:
                 "redis_url is missing: give it, such as 'redis://localhost:6379/0', "
                 "or set ADMITGATE_REDIS_URL in the environment."
             ]
-        try:  # the URL itself may hold a password, so it is not repeated
-            scheme = self.redis_url.partition(":")[0].lower()
-            if scheme in address.SCHEMES:
-                return _fault_of_many(self.redis_url)
-            scheme, _ = urlsplit(self.redis_url).scheme, urlsplit(self.redis_url).port
-        except ValueError as error:
-            return [f"redis_url can't be read ({error}): give one such as 'redis://localhost:6379/0'."]
-        if scheme not in URL_SCHEMES:
+        scheme = self.redis_url.partition(":")[0].strip().lower()
+        if _is_name(scheme.replace("+", "-")) and scheme not in URL_SCHEMES:
             return [f"redis_url has the scheme {scheme!r}: use one of {', '.join(URL_SCHEMES)}."]
+        check = address.read if scheme in address.SCHEMES else address.check_one
+        try:
+            check(self.redis_url)
+        except ValueError as error:  # the URL may hold a password, so no part of it is repeated
+            return [f"redis_url {error}."]
         return []
 
     def _address_faults(self) -> list[str]:
@@ -421,14 +420,6 @@ def _tuple(value: object) -> tuple[Any, ...]:
     if isinstance(value, list | tuple | set | frozenset):
         return tuple(value)
     return (value,)
-
-
-def _fault_of_many(url: str) -> list[str]:
-    try:
-        address.read(url)
-    except ValueError as error:
-        return [f"redis_url {error}."]
-    return []
 
 
 def _are_operators(value: object) -> bool:

@@ -22,7 +22,7 @@ from redis.exceptions import (
 from redis.retry import Retry
 
 from .connections import Connections, connections_most
-from .errors import Outage
+from .errors import ConfigError, Outage
 from .hurry import hurried
 from .memory import monotonic
 
@@ -61,7 +61,20 @@ def connect(url: str, timeout_seconds: float) -> Any:
         timeout=half,
         **patience(half),
     )
+    _refuse_strange_options(pool)
     return Client(pool, timeout_seconds)
+
+
+def _refuse_strange_options(pool: redis.ConnectionPool) -> None:
+    """Now, and not at each request. To make a connection opens none."""
+    try:
+        pool.connection_class(**pool.connection_kwargs)
+    except TypeError as error:
+        option = str(error).rpartition(" ")[2]
+        cure = "leave it out; those that begin with ssl_ are for rediss://"
+        raise ConfigError(
+            [f"redis_url has the option {option}, which redis-py doesn't know there: {cure}."]
+        ) from error
 
 
 def patience(seconds: float) -> dict[str, Any]:

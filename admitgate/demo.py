@@ -187,4 +187,6 @@ def _check_port(port: int) -> None:
         except OSError as error:
             is_taken = error.errno == errno.EADDRINUSE
             reason = "is in use by another program" if is_taken else f"can't be used ({error.strerror})"
-            raise AdmitgateError(f"Port {port} {reason}: choose another with --port.") from error
+            raise AdmitgateError(
+                f"Port {port} {reason}: choose another with --port (make demo ARGS='--port 8001')."
+            ) from error

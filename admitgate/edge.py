@@ -250,17 +250,22 @@ class Edge:
         """The same for a coroutine."""
         await asyncio.to_thread(self.extend, admission, seconds)
 
-    def release_sid(self, event: str, sid: str) -> None:
+    def release_sid(self, event: str, sid: str | None) -> None:
         """Give back the slot of a lease known by name. Raises LookupError where no rule has the event."""
         if self.config.enabled:
             self._run(self.releasing_sid(event, sid))
 
-    def releasing_sid(self, event: str, sid: str) -> Steps[None]:
+    def releasing_sid(self, event: str, sid: str | None) -> Steps[None]:
         """The steps to that."""
-        match = self.gate.of_event(event)
+        match = self.gate.of_event(event) or self._of_a_rule_that_is_off(event)
         if match is None:
             raise LookupError(f"no rule has an event {event!r}")
         return self.gate.leaving.give_back_sid(match, sid)
+
+    def _of_a_rule_that_is_off(self, event: str) -> Match | None:
+        """Who was let in before it was switched off still pays, and a payment must not end in an error."""
+        off = tuple(replace(rule, mode="on") for rule in self.config.rules if rule.mode == "off")
+        return replace(self.config, rules=off).compiled_rules().of_event(event)
 
     def event(self, name: str) -> EventControl:
         """The levers of one event. Raises LookupError where no rule has it."""

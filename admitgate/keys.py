@@ -32,7 +32,9 @@ def weak_keys(key: str | bytes, fallbacks: Sequence[str | bytes]) -> Iterator[st
     named = [("secret_key", key), *(("a key of secret_key_fallbacks", old) for old in fallbacks)]
     for name, given in named:
         text = given if isinstance(given, str) else given.decode("latin-1")
-        if _is_known(text):
+        if text.startswith(_generated):
+            yield f"{name} begins with {_generated!r}, as startproject makes it for trials. {CURE}"
+        elif _is_known(text):
             yield f"{name} is the one of an example, which everybody knows. {CURE}"
         elif len(text) < _shortest:
             yield f"{name} has {len(text)} characters, and {_shortest} is the least. {CURE}"
@@ -40,7 +42,7 @@ def weak_keys(key: str | bytes, fallbacks: Sequence[str | bytes]) -> Iterator[st
 
 def _is_known(text: str) -> bool:
     """True for what tutorials, generators and tired fingers write: half of it is their words, or more."""
-    if text.startswith(_generated) or len(set(text)) < _fewest_different:
+    if len(set(text)) < _fewest_different:
         return True
     plain = _not_letters.sub("", text.lower())
     return 2 * (len(plain) - len(_words.sub("", plain))) >= len(text)

@@ -85,8 +85,10 @@ class Leaving:
         if reply.verdict == "FORGOTTEN":
             self._memories.forget(match.event)
 
-    def give_back_sid(self, match: Match, sid: str) -> Steps[None]:
-        """Release a lease that is known by name only; Redis knows its deadline."""
+    def give_back_sid(self, match: Match, sid: str | None) -> Steps[None]:
+        """Release a lease that is known by name only; Redis knows its deadline. None: there never was one."""
+        if sid is None:
+            return
         if not is_sid(sid):
             raise ValueError(f"{sid!r} is not the sid of a lease")
         yield from self.give_back(match, Lease(sid, 0, 0))

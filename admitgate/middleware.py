@@ -71,11 +71,12 @@ class AdmitGate:
         finally:
             self._edge.leave(outcome)
 
-    def release(self, event: str, sid: str) -> None:
+    def release(self, event: str, sid: str | None) -> None:
         """Give back the slot of ``sid``, which ``environ["admitgate"].sid`` told and an order kept.
 
         For a payment's callback, a task. One Redis call; without Redis the slot comes free when its lease
-        ends. Raises LookupError for an event that no rule can have.
+        ends. None, the sid of who went in uncounted, is nothing to give back. Raises LookupError for an
+        event that no rule can have.
         """
         self._edge.release_sid(event, sid)
 

@@ -12,6 +12,7 @@ import pytest
 from sites import KEY, NEW_KEY, OLD_KEY
 
 from admitgate import AdmitGate, Config, ConfigError, Rule
+from admitgate.asgi import AdmitGateASGI
 
 RULE: dict[str, Any] = {"path": "/events/<event>/checkout", "capacity": 5}
 GOOD: dict[str, Any] = {"rules": [RULE], "secret_key": KEY, "redis_url": "redis://localhost/0"}
@@ -134,6 +135,24 @@ def test_a_wrong_option_of_a_rule_is_named_with_its_value(name: str) -> None:
     assert name in fault
     assert repr(BAD_RULE[name]) in fault
     assert fault.rstrip(")").endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        pytest.param(
+            {"path": "/events/<slug:event>/pay"}, "write <name> for any text", id="Django's converter"
+        ),
+        pytest.param(
+            {"path": "/events/{event}/pay"}, "'{event}' stands for nothing", id="FastAPI's parameter"
+        ),
+        pytest.param({"path": "/checkout/*"}, "'*' stands for nothing", id="a star"),
+        pytest.param({"capacity": lambda event: 5}, "without arguments", id="a capacity for each event"),
+    ],
+)
+def test_what_other_tools_would_take_is_refused_with_the_cure(option: dict[str, Any], words: str) -> None:
+    """It would gate nothing, or let nobody in, and the shop would learn it on the day."""
+    assert words in fault_of_rule(**option)
 
 
 def test_every_fault_is_told_at_once() -> None:
@@ -379,6 +398,32 @@ def test_the_newest_key_comes_last() -> None:
 def test_starting_opens_no_connection() -> None:
     """So a server may fork afterwards, and a site starts while its Redis is away."""
     AdmitGate(lambda environ, start_response: [], **GOOD | {"redis_url": "redis://nowhere.invalid:1"})
+
+
+@pytest.mark.parametrize("option", ["ssl_cert_reqs", "max_connnections"], ids=["TLS without TLS", "a typo"])
+@pytest.mark.parametrize("gate", [AdmitGate, AdmitGateASGI])
+def test_an_option_in_the_url_that_redis_py_does_not_know_is_refused_at_start(gate: Any, option: str) -> None:
+    """Redis-py would raise TypeError whenever it makes a connection: an error to every visitor."""
+    with pytest.raises(ConfigError, match=f"redis_url has the option '{option}'"):
+        gate(lambda *_: [], **GOOD | {"redis_url": f"redis://localhost/0?{option}=none"})
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://localhost",
+        "redis://[::1]:6379/1/",
+        "redis://me:p%23@h1:6379/0?client_name=shop",
+        "redis://:a@b@h1",
+        "rediss://h1:6380/0?ssl_cert_reqs=none",
+        "valkeys://h1/0?ssl_check_hostname=false",
+        "unix:///run/redis.sock?db=1",
+        "unix://me:pass@/run/redis.sock",
+    ],
+)
+def test_what_redis_py_takes_is_taken(url: str) -> None:
+    """No connection is made for it."""
+    AdmitGate(lambda environ, start_response: [], **GOOD | {"redis_url": url})
 
 
 def test_rules_whose_events_can_have_the_same_names_must_agree() -> None:

@@ -175,6 +175,32 @@ assert second.get("/_admitgate/status/gala").json()["leases"] == 0
 """
 
 
+FLASK_UNCOUNTED = """
+import callback
+from shop import app
+
+visitor = app.test_client()
+assert "Welcome." in visitor.get("/events/gala/checkout").text
+assert visitor.post("/events/gala/checkout", follow_redirects=True).text == "Thank you!"
+assert visitor.post("/events/gala/checkout/order").text == "off to the bank"
+assert visitor.post("/payment-callback", data={"order": "4711"}).status_code == 204
+"""
+DJANGO_UNCOUNTED = (
+    DJANGO[: DJANGO.index("first, second")]
+    + """
+visitor = Client()
+assert b"Welcome." in visitor.get("/events/gala/checkout").content
+assert visitor.post("/events/gala/checkout", follow=True).content == b"Thank you!"
+"""
+)
+SWITCHES = [
+    pytest.param('"RULES": [', '"ENABLED": False, "RULES": [', id="the gate is off"),
+    pytest.param('"CAPACITY": 1,', '"CAPACITY": 1, "MODE": "off",', id="the rule is off"),
+    pytest.param('"CAPACITY": 1,', '"CAPACITY": 0, "MODE": "observe",', id="the rule only observes"),
+    pytest.param('"CAPACITY": 1,', '"CAPACITY": 1, "ON_OUTAGE": "open",', id="Redis is away"),
+]
+
+
 def test_the_flask_tutorial_runs(redis_url: str, redis_client: redis.Redis, tmp_path: Path) -> None:
     """Each file as it is shown, but for the address of Redis; each day with new visitors."""
     for name, text in files_in("tutorial-flask.md").items():
@@ -192,3 +218,18 @@ def test_the_django_tutorial_runs(redis_url: str, tmp_path: Path) -> None:
             file.write(text.replace("redis://localhost:6379/0", redis_url))
     run(tmp_path, "manage.py", "check")
     run(tmp_path, "-c", DJANGO)
+
+
+@pytest.mark.parametrize(("usual", "switched"), SWITCHES)
+def test_the_tutorials_shops_sell_on_when_the_gate_counts_nobody(
+    redis_url: str, tmp_path: Path, usual: str, switched: str
+) -> None:
+    """A view that takes an admission for granted turns the switch that shall save the day into an error."""
+    url = "unix:///nowhere.sock" if "OUTAGE" in switched else redis_url
+    run(tmp_path, "-m", "django", "startproject", "boxoffice", ".")
+    for name, text in {**files_in("tutorial-flask.md"), **files_in("tutorial-django.md")}.items():
+        with (tmp_path / name).open("a", encoding="utf-8") as file:
+            file.write(text.replace("redis://localhost:6379/0", url).replace(usual, switched))
+    (tmp_path / "boxoffice/urls.py").write_text(files_in("tutorial-django.md")["boxoffice/urls.py"], "utf-8")
+    for visit in (FLASK_UNCOUNTED, DJANGO_UNCOUNTED):
+        run(tmp_path, "-c", visit)

@@ -64,16 +64,17 @@ async def _in_thread(call: Callable[..., Any], *args: Any) -> Any:
     return await sync_to_async(call, thread_sensitive=True)(*args)
 
 
-def release(event: str, sid: str) -> None:
+def release(event: str, sid: str | None) -> None:
     """Give back the slot of ``sid``, which ``request.admitgate.sid`` told and an order kept.
 
     For a payment's callback, a task, a signal. One Redis call; without Redis the slot comes free when its
-    lease ends. Raises LookupError for an event that no rule can have.
+    lease ends. None, the sid of who went in uncounted, is nothing to give back. Raises LookupError for an
+    event that no rule can have.
     """
     current_edge().release_sid(event, sid)
 
 
-async def arelease(event: str, sid: str) -> None:
+async def arelease(event: str, sid: str | None) -> None:
     """The same in a coroutine under ASGI."""
     await current_async_edge().release_sid(event, sid)
 

@@ -150,7 +150,6 @@ def _faults(form: Mapping[str, str]) -> dict[str, str]:
 
 def _seconds_left() -> int | None:
     """How long the gate keeps this visitor's slot, were they to do nothing more."""
-    expires_at = g.admitgate.expires_at
-    if expires_at is None:
+    if not (g.admitgate and g.admitgate.expires_at):  # the gate is off, or has let them in uncounted
         return None
-    return max(0, int((expires_at - datetime.now(timezone.utc)).total_seconds()))
+    return max(0, int((g.admitgate.expires_at - datetime.now(timezone.utc)).total_seconds()))

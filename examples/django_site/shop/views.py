@@ -25,7 +25,8 @@ def checkout(request: HttpRequest, slug: str) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         form.instance.event = event
         request.session["order"] = form.save().pk
-        request.admitgate.release()  # paid: the next in line may come in
+        if request.admitgate:  # None where the gate is off
+            request.admitgate.release()  # paid: the next in line may come in
         return redirect("shop:thanks", slug=slug)
     context = {"event": event, "form": form, "seconds_left": _seconds_left(request)}
     return render(request, "shop/checkout.html", context, status=422 if form.errors else 200)
@@ -41,7 +42,6 @@ def thanks(request: HttpRequest, slug: str) -> HttpResponse:
 
 def _seconds_left(request: HttpRequest) -> int | None:
     """How long the gate keeps this visitor's slot, were they to do nothing more."""
-    expires_at = request.admitgate.expires_at
-    if expires_at is None:
+    if not (request.admitgate and request.admitgate.expires_at):  # off, or let in uncounted
         return None
-    return max(0, int((expires_at - timezone.now()).total_seconds()))
+    return max(0, int((request.admitgate.expires_at - timezone.now()).total_seconds()))

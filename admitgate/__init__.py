@@ -1,4 +1,4 @@
-"""admitgate: a waiting room for Django, Flask and any WSGI application."""
+"""admitgate: a waiting room for Django, Flask and any other WSGI or ASGI application."""
 
 from ._version import __version__ as __version__
 from .admission import Admission as Admission

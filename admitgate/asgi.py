@@ -23,6 +23,8 @@ an open socket is nobody's request: an application that keeps one open longer th
 
 from __future__ import annotations
 
+import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
@@ -44,6 +46,7 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 _answered = "websocket.http.response"
 _starts = ("http.response.start", "websocket.accept", f"{_answered}.start")
 _ends = ("http.disconnect", "websocket.disconnect")
+_without_a_body = ("GET", "HEAD")
 _release = RELEASE_HEADER.encode()
 _try_again_later = 1013
 
@@ -81,11 +84,12 @@ class AdmitGateASGI:
             await _Turn(self._edge, visit, outcome, receive, send).take(self._app, scope)
         return None
 
-    async def release(self, event: str, sid: str) -> None:
+    async def release(self, event: str, sid: str | None) -> None:
         """Give back the slot of ``sid``, which ``scope["admitgate"].sid`` told and an order kept.
 
         For a payment's callback, a task. One Redis call; without Redis the slot comes free when its lease
-        ends. Raises LookupError for an event that no rule can have.
+        ends. None, the sid of who went in uncounted, is nothing to give back. Raises LookupError for an
+        event that no rule can have.
         """
         await self._edge.release_sid(event, sid)
 
@@ -103,7 +107,7 @@ class _Turn:
     """The application's turn with a visitor who was let in.
 
     Their cookie goes out with the start of the response, as servers may send that at once. Until then an
-    application that breaks, is cancelled, or is told that the visitor has left, leaves a slot to nobody.
+    application that breaks, is cancelled, or answers a visitor who has left, leaves a slot to nobody.
     """
 
     def __init__(
@@ -112,6 +116,7 @@ class _Turn:
         self._edge, self._visit, self._admission = edge, visit, admission
         self._receive, self._send = receive, send
         self._is_answered = self._has_left = False
+        self._listening, self._kept = 0, deque[Message]()
 
     async def take(self, app: Application, scope: Scope) -> None:
         """Call the application."""
@@ -124,9 +129,33 @@ class _Turn:
                 await self._edge.give_up(self._admission)
 
     async def _receive_and_see(self) -> Message:
-        message = await self._receive()
+        return self._kept.popleft() if self._kept else await self._hear()
+
+    async def _hear(self) -> Message:
+        self._listening += 1
+        try:
+            message = await self._receive()
+        finally:
+            self._listening -= 1
         self._has_left = self._has_left or message["type"] in _ends
         return message
+
+    async def _look_whether_they_left(self) -> None:
+        """Servers say so to who asks, and most views don't. What else has come is kept for the application.
+
+        Where there is no body to come, that is one message before the one.
+        """
+        for _ in range(2):
+            if self._listening or self._has_left or self._visit.method not in _without_a_body:
+                return
+            asking = asyncio.ensure_future(self._hear())
+            try:
+                await asyncio.wait([asking], timeout=0)
+            finally:
+                asking.cancel()
+            if not asking.done():
+                return
+            self._kept.append(asking.result())
 
     def _pass_on(self, message: Message) -> Awaitable[None]:
         is_start = not self._is_answered and message["type"] in _starts
@@ -142,6 +171,8 @@ class _Turn:
         _, steps = self._edge.edge.conclude(self._admission, message.get("status", 101), asked)
         if steps:
             await self._edge.run(steps)
+        if self._admission.is_first and message["type"] == _starts[0]:
+            await self._look_whether_they_left()
         headers += _encoded(self._edge.edge.own_headers(self._visit, self._admission))
         await self._send({**message, "headers": headers})
         if not self._has_left:

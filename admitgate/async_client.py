@@ -21,6 +21,10 @@ from .async_connection import AsyncConnection, Make
 from .connection import patience
 from .connections import Command
 
+Sending = tuple[asyncio.AbstractEventLoop, str]  # a script's source
+
+_senders_most = 3
+
 
 def connect_async(url: str, timeout_seconds: float) -> AsyncClient:
     """A client for ``url``. It connects when it is first used, in whatever loop that is.
@@ -64,6 +68,7 @@ class AsyncClient:
     def __init__(self, make: Make, seconds: float) -> None:
         self._make, self._seconds = make, seconds
         self._by_loop: dict[asyncio.AbstractEventLoop, _OfOneLoop] = {}
+        self._sending: dict[Sending, asyncio.Task[Any]] = {}
 
     async def ask(self, command: Command, key: str = "", *, is_redirected: bool = False) -> Any:
         """One command and its answer. A cluster's node takes a redirected one only if told so before."""
@@ -72,11 +77,30 @@ class AsyncClient:
         return await of_loop.connection.ask(command, is_redirected=is_redirected)
 
     async def evaluate(self, packed: bytes, key: str, with_source: Callable[[], list[Any]]) -> Any:
-        """A script's answer; a Redis that doesn't have it (restarted, flushed) is sent the source."""
+        """A script's answer; a Redis that doesn't have it (restarted, flushed) is sent the source.
+
+        One of a crowd sends it, and the others ask again: a source is a hundred times as long as a call.
+        """
+        loop = asyncio.get_running_loop()
+        for _ in range(_senders_most):
+            try:
+                return await self.ask(packed, key)
+            except NoScriptError:
+                call = with_source()
+                sending = self._sending.get((loop, call[1]))
+                if sending is None:
+                    break
+                await asyncio.wait([sending])
+        return await self._send(call, key, (loop, call[1]))
+
+    async def _send(self, call: list[Any], key: str, sending: Sending) -> Any:
+        """It never arrives where its sender leaves, or a cluster's node is another: then others send it."""
+        task = self._sending[sending] = sending[0].create_task(self.ask(call, key))
         try:
-            return await self.ask(packed, key)
-        except NoScriptError:
-            return await self.ask(with_source(), key)
+            return await task
+        finally:
+            if self._sending.get(sending) is task:
+                del self._sending[sending]
 
     async def _begin(self, loop: asyncio.AbstractEventLoop) -> _OfOneLoop:
         for other in list(self._by_loop):

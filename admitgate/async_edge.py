@@ -93,7 +93,7 @@ class AsyncEdge:
         refuse_in_a_loop("extend()", "await aextend()")
         self.edge.extend(admission, seconds)
 
-    async def release_sid(self, event: str, sid: str) -> None:
+    async def release_sid(self, event: str, sid: str | None) -> None:
         """Give back the slot of a lease known by name. Raises LookupError where no rule has the event."""
         if self.edge.config.enabled:
             await self.run(self.edge.releasing_sid(event, sid))

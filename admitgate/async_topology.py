@@ -48,6 +48,7 @@ class AsyncCluster(AsyncClient):
         self._timeout_seconds = timeout_seconds
         self._kind, self._options = options_of(address.url)
         self._clients: dict[Node, AsyncClient] = {}
+        self._sending = {}
 
     async def ask(self, command: Command, key: str = "", *, is_redirected: bool = False) -> Any:
         """Ask the node that has the key, wherever it has moved to."""

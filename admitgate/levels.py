@@ -72,7 +72,7 @@ def _levels(
         present,
         hold_left_ms,
         capacity if rule.ramp_seconds is not None else None,
-        _number(line, "last"),
+        _number(line, "last") + _number(line, "stopped"),  # as clocks outside have it
         totals_of(line),
     )
 

@@ -206,6 +206,7 @@ async def is_cancelled(scope: Any, receive: Any, send: Any) -> None:
         pytest.param(says_nothing, True, id="it never answers"),
         pytest.param(is_cancelled, True, id="it is cancelled"),
         pytest.param(hears_that_the_visitor_left, True, id="it hears that nobody is there"),
+        pytest.param(hello, True, id="it answers and does not ask whether anybody is there"),
         pytest.param(breaks_in_a_stream, False, id="it breaks when the cookie is out"),
     ],
 )
@@ -217,13 +218,36 @@ def test_a_first_visit_that_breaks(
     async def story() -> None:
         gate = gated(application)
         exchange = Exchange(scope())
-        exchange.leave()
+        if comes_free:
+            exchange.leave()
         with contextlib.suppress(ArithmeticError, asyncio.CancelledError):
             await asyncio.gather(gate(exchange.scope, exchange.receive, exchange.send))
         assert bool(sites.state_keys(redis_client)) is not comes_free
         assert await is_free(gated(hello)) is comes_free
 
     asyncio.run(story())
+
+
+def test_what_comes_in_is_the_applications_whenever_it_asks(gated: Gated) -> None:
+    """Though the gate has looked whether the visitor left: as the answer starts, and nobody listens."""
+    heard: list[str] = []
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        await send(START)
+        heard.append((await receive())["type"])
+        listening = asyncio.create_task(receive())
+        await send(BODY)
+        heard.append((await listening)["type"])
+
+    async def listens_meanwhile(scope: Any, receive: Any, send: Any) -> None:
+        listening = [asyncio.create_task(receive()) for _ in range(2)]
+        await asyncio.sleep(0)
+        await hello(scope, receive, send)
+        heard.extend([(await each)["type"] for each in listening])
+
+    asyncio.run(ask(gated(application)))
+    asyncio.run(ask(gated(listens_meanwhile), CHECKOUT.replace("gala", "river")))
+    assert heard == ["http.request", "http.disconnect"] * 2
 
 
 def test_a_later_visit_that_breaks_keeps_the_slot(gated: Gated) -> None:

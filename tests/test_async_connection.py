@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import os
 import signal
 import time
@@ -96,6 +97,43 @@ def test_a_restarted_redis_is_asked_again_without_an_outage() -> None:
 
     with EmbeddedRedis() as server:
         asyncio.run(story(server))
+
+
+def test_a_crowd_sends_a_script_once(redis_client: redis.Redis, redis_url: str) -> None:
+    """A Redis that was restarted in a rush is told tens of kilobytes, not those times a thousand."""
+    digest = hashlib.sha1(ECHO.encode()).hexdigest()
+    packed = evalsha(digest, ["key"], [], "", 0) % (7, *[0] * 6, 0, b"", 0, b"")
+
+    async def story() -> None:
+        client = connect_async(redis_url, 5)
+        calls = [client.evaluate(packed, "key", lambda: words(ECHO, f"{7:016}")) for _ in range(1000)]
+        assert set(await asyncio.gather(*calls)) == {b"%016d" % 7}
+
+    redis_client.script_flush()
+    redis_client.config_resetstat()
+    asyncio.run(story())
+    assert redis_client.info("commandstats")["cmdstat_eval"]["calls"] == 1
+
+
+def test_a_script_that_never_arrived_is_sent_by_another(redis_client: redis.Redis, redis_url: str) -> None:
+    """Whoever was sending it has left meanwhile."""
+    packed = evalsha(hashlib.sha1(ECHO.encode()).hexdigest(), ["key"], [], "", 0) % (*[0] * 7, 0, b"", 0, b"")
+
+    async def story() -> None:
+        client = connect_async(redis_url, 5)
+        sends = asyncio.Event()
+
+        def source() -> list[Any]:
+            sends.set()
+            return words(ECHO, "a word")
+
+        first, *others = (asyncio.ensure_future(client.evaluate(packed, "key", source)) for _ in range(5))
+        await sends.wait()
+        first.cancel()
+        assert len(await asyncio.gather(*others)) == 4
+
+    redis_client.script_flush()
+    asyncio.run(story())
 
 
 def test_a_redis_that_is_master_no_more_is_looked_for_anew() -> None:

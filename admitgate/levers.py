@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import counter as verbs
@@ -18,6 +19,7 @@ from . import live
 from .history import Minute, Totals, minutes_of, totals_of
 from .levels import Levels, levels_of
 from .memory import Snapshot
+from .passes import pass_link
 from .rules import Match, Rule
 from .tokens import is_sid, new_sid
 from .wire import as_text
@@ -196,6 +198,23 @@ class EventControl:
             return self._is_here(sid)
         call = verbs.evict(self.rule, self.name, sid, self._note(by, "evict", sid))
         return self._control._counter.call(call).verdict != "NOBODY"
+
+    def passes(
+        self, count: int, valid_seconds: float, *, is_counted: bool = True, back: str = "/", by: str = ""
+    ) -> tuple[list[str], int]:
+        """So many signed links that let people in before the line, and until when they are good (ms).
+
+        They begin at the site's root, and lead to ``back`` in the shop. Counted ones take the next slot that
+        comes free, uncounted ones take none, and nothing but their end ends them. A trial makes none.
+        """
+        now_ms, clock_ms = self._times()
+        until_ms = clock_ms + int(valid_seconds * 1000)
+        kind = "counted" if is_counted else "uncounted"
+        self.note("pass", f"{count} {kind}, until {live.local(until_ms):%Y-%m-%d %H:%M %Z}", by=by)
+        link = partial(pass_link, self._control._config, self.name, now_ms=now_ms, back=back)
+        most = 0 if self._is_trial else count
+        made = [link(valid_seconds=valid_seconds, is_counted=is_counted) for _ in range(most)]
+        return made, until_ms
 
     def reset(self, *, by: str = "") -> bool:
         """Begin the line anew: all numbers and leases are void. False where nobody has come yet.

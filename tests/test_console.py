@@ -584,6 +584,41 @@ def test_only_what_was_changed_in_the_form_is_set(plain_desk: tuple[Site, Desk],
     assert gala.settings() == {"capacity": "80", "lease_seconds": "90"}
 
 
+@pytest.mark.parametrize(("more", "kind"), [({}, "p1."), ({"uncounted": "yes"}, "g1.")])
+def test_passes_are_made_and_shown_once(
+    plain_desk: tuple[Site, Desk], redis_url: str, more: dict[str, str], kind: str
+) -> None:
+    """After a question that makes none; the log says how many, and of which kind."""
+    _, desk = plain_desk
+    gala = control(redis_url).event("gala")
+    asked = desk.send({"action": "pass", "count": "2", "days": "7", **more})
+    assert ("Yes, do it" in asked.text, "/pass/gala/" in asked.text, gala.log()) == (True, False, [])
+    made = desk.do(action="pass", count="2", days="7", **more)
+    links = re.findall(r'<a href="([^"]+/pass/gala/[^"]+)">', made.text)
+    assert len(set(links)) == 2
+    assert all(f"/_admitgate/pass/gala/{kind}" in link for link in links)
+    assert [note.after.partition(",")[0] for note in gala.log()] == ["2 uncounted" if more else "2 counted"]
+    assert desk.browser.get(links[0]).status_code == 303
+
+
+@pytest.mark.parametrize(
+    ("form", "words"),
+    [
+        pytest.param({"count": "0", "days": "1"}, "no number of people", id="none"),
+        pytest.param({"count": "1001", "days": "1"}, "at most 1000", id="too many"),
+        pytest.param({"count": "1", "days": "91"}, "from 1 to 90", id="for ever"),
+        pytest.param({"count": "1", "days": "x"}, "from 1 to 90", id="no number"),
+    ],
+)
+def test_impossible_passes_are_refused(
+    plain_desk: tuple[Site, Desk], form: dict[str, str], words: str
+) -> None:
+    """A sentence, and no pass."""
+    _, desk = plain_desk
+    refused = desk.send({"action": "pass", **form})
+    assert (refused.status_code, words in refused.text) == (422, True)
+
+
 def test_an_evicted_visitor_has_no_slot_any_more(plain_desk: tuple[Site, Desk], redis_url: str) -> None:
     """By the sid that the application knows."""
     site, desk = plain_desk

@@ -63,7 +63,7 @@ CORE = {
     "admission": "memory rules tokens",
     "health": "memory rules",
     "live": "rules schedule",
-    "levers": "control counter history levels live memory rules tokens wire",
+    "levers": "control counter history levels live memory passes rules tokens wire",
     "control": "config connection counter errors levers memory names rules tokens wire",
     "metrics": "_typeshed prometheus_client werkzeug config control errors history levels memory middleware"
     " visit",

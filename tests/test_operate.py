@@ -464,7 +464,7 @@ def test_reset_asks_first(run: Run, gala: EventControl, monkeypatch: pytest.Monk
     monkeypatch.setattr("admitgate.operate.desk._can_be_asked", lambda: True)
     result = run("reset", "gala", input="n\n")
     assert result.exit_code == 1
-    assert "The places of 0 waiting and 1 inside will be void." in result.output
+    assert "The places of 0 waiting and 1 inside will be void, and its history ends." in result.output
     assert run("reset", "gala", input="y\n").exit_code == 0
     assert (gala.snapshot() or gala).in_use == 0  # type: ignore[union-attr]
     assert run("reset", "gala", "--yes").exit_code == 0

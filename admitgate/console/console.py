@@ -35,6 +35,7 @@ class Console:
     def __init__(self, config: Config, control: Control) -> None:
         self._control = control
         self._path = config.mount + "console/"
+        self._shop = (config.shop_url or "").rstrip("/")
         self.access: Access = Access(config)
         self._events = Listing(control, _search_seconds)
 
@@ -99,6 +100,7 @@ class Console:
         """What every page is told."""
         return {
             "base": "/" + quote((visit.root + self._path).lstrip("/\\")),
+            "shop": self._shop or quote(visit.root),
             "operator": operator,
             "token": self.access.form_token(operator) if operator else "",
             "can_leave": self.access.is_by_link,
@@ -140,8 +142,11 @@ class Console:
                 raise ValueError("This form asks for nothing that there is.")
             given = action.reads(form)
             if form.get("sure") == "yes" and (name != "reset" or form.get("all") == "yes"):
-                action.pull(control, given, operator.name)
-                return _see(f"{here}?done={name}")
+                made = action.pull(control, given, operator.name)
+                if name != "pass" or not isinstance(made, list):
+                    return _see(f"{here}?done={name}")
+                links = [common["shop"] + link for link in made]
+                return pages.passes_page({**common, "back": here}, control, links)
             facts = action.pull(control.trial(), given, operator.name)
         except ValueError as error:
             return self._say(422, {**common, "back": here}, "That can't be done", str(error))

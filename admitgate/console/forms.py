@@ -14,6 +14,7 @@ from ..control import EventControl
 
 Form = Mapping[str, str]
 
+_days_most, _passes_most = 90, 1000
 DIALS = ("capacity", "admit_per_minute", "max_waiting", "lease_seconds")
 
 
@@ -56,6 +57,17 @@ def _message(form: Form) -> str:
 
 def _sid(form: Form) -> str:
     return form.get("sid", "").strip()[:64]
+
+
+def _passes(form: Form) -> dict[str, Any]:
+    days = form.get("days", "").strip()
+    if not (days.isascii() and days.isdigit() and 1 <= len(days) <= 2 and 1 <= int(days) <= _days_most):
+        raise ValueError(f"{days[:40]!r} is no number of days: give one from 1 to {_days_most}.")
+    count = _count(form)
+    if count > _passes_most:
+        raise ValueError(f"{count} passes at once are too many: at most {_passes_most}.")
+    is_counted = form.get("uncounted") != "yes"
+    return {"count": count, "valid_seconds": int(days) * 86_400, "is_counted": is_counted}
 
 
 def _evict(event: EventControl, sid: str, by: str) -> None:
@@ -135,6 +147,16 @@ ACTIONS: dict[str, Action] = {
         lambda event, count, by: event.admit(count, by=by),
         _count,
         ("count",),
+    ),
+    "pass": Action(
+        "Make passes",
+        "Make passes?",
+        "Whoever opens such a link goes in before the line. A counted one takes the next slot that comes "
+        "free; an uncounted one takes none, and nothing but its end ends it.",
+        "Passes were made.",
+        lambda event, terms, by: event.passes(**terms, by=by)[0],
+        _passes,
+        ("count", "days", "uncounted"),
     ),
     "evict": Action(
         "Evict",

@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from .. import policy
-from ..control import Change
+from ..control import Change, EventControl
 from ..live import SCHEDULE, TIMES, is_setting
 from ..names import event_slug
 from ..template import TEMPLATES
@@ -84,6 +84,11 @@ def question_page(
     """What will happen, and whether it shall."""
     known = {"seen": seen, "event": seen.event, "name": name, "action": ACTIONS[name], "given": given}
     return page(200, "question.html", {**common, **known, "facts": facts})
+
+
+def passes_page(common: Mapping[str, Any], event: EventControl, links: Sequence[str]) -> Answer:
+    """The links, once: nothing of them is kept."""
+    return page(200, "passes.html", {**common, "event": event, "links": links})
 
 
 def said_page(

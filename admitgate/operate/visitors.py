@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
-from functools import partial
 
 import click
 
 from ..control import EventControl
 from ..live import local
-from ..passes import pass_link
 from ..road import own_path
 from .desk import Desk, Refused, steering
 from .telling import moment
@@ -69,7 +67,9 @@ def reset_(desk: Desk, *, event: str) -> None:
     if snapshot is None:
         raise Refused(f"{lever.name} has no line yet: nothing was done.")
     people = f"{snapshot.waiting} waiting and {snapshot.in_use} inside"
-    desk.sure(f"Begin the line of {lever.name} anew? The places of {people} will be void.")
+    desk.sure(
+        f"Begin the line of {lever.name} anew? The places of {people} will be void, and its history ends."
+    )
     lever.reset(by=desk.by)
     said = {"event": lever.name, "waiting": snapshot.waiting, "inside": snapshot.in_use}
     did = "would be void" if desk.is_trial else "are void"
@@ -99,17 +99,13 @@ def pass_(
     base = (site or desk.config.shop_url or "").rstrip("/")
     if site and not base.startswith(("http://", "https://")):
         raise Refused(f"--site is {site!r}: give an address such as https://www.example.com.")
-    now_ms = lever.now_ms()
-    made = partial(pass_link, desk.config, lever.name, now_ms=now_ms, valid_seconds=seconds, back=back)
-    links = [base + made(is_counted=not is_uncounted) for _ in range(0 if desk.is_trial else count)]
+    paths, until_ms = lever.passes(count, seconds, is_counted=not is_uncounted, back=back, by=desk.by)
+    links = [base + path for path in paths]
     kind = "uncounted" if is_uncounted else "counted"
-    clock_ms = lever.clock_ms()
-    until_ms = clock_ms + int(seconds * 1000)
-    until = moment(until_ms, now_ms=clock_ms)
-    lever.note("pass", f"{count} {kind}, until {until}", by=desk.by)
     ends = local(until_ms).isoformat(timespec="seconds")
     desk.tell({"event": lever.name, "kind": kind, "until": ends, "links": links}, links)
     if desk.is_trial:
+        until = moment(until_ms, now_ms=until_ms - seconds * 1000)
         click.echo(f"{count} {kind} would be made, good until {until}.", err=True)
     elif not base and not desk.is_json:
         click.echo("Put the shop's address before each, or say --site.", err=True)

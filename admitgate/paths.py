@@ -58,11 +58,11 @@ def readings(path: str) -> list[str]:
     """
     found: dict[str, None] = {}
     for _ in range(_decodings + 1):
-        slashed = path.replace("\\", "/")
-        for text in (slashed, _params.sub("", slashed), _params.sub("", _junk.sub("", slashed))):
-            for tidy in (_merged(text.strip()), _merged(_resolved(text.strip())), _tidy(text.strip())):
-                found.pop(tidy, None)
-                found[tidy] = None
+        for slashed in dict.fromkeys((path, path.replace("\\", "/"))):
+            for text in (slashed, _params.sub("", slashed), _params.sub("", _junk.sub("", slashed))):
+                for tidy in (_merged(text.strip()), _merged(_resolved(text.strip())), _tidy(text.strip())):
+                    found.pop(tidy, None)
+                    found[tidy] = None
         decoded = unquote(path, errors="replace")
         if decoded == path:
             break

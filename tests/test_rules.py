@@ -64,6 +64,7 @@ ODD = [
     pytest.param("/events/gala/%2563heckout", id="encoded twice"),
     pytest.param("/events/gala/%252563heckout", id="encoded three times"),
     pytest.param("/events\\gala\\checkout", id="backslashes"),
+    pytest.param("/a\\b/../events/gala/checkout", id="a backslash that is none to who follows the dots"),
     pytest.param("/events/gala/checkout ", id="a space behind"),
     pytest.param("/events/gala/checkout\t", id="a tab behind"),
     pytest.param("/events/gala/checkout\x00", id="NUL behind"),

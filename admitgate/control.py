@@ -123,10 +123,6 @@ class Control:
                 if slug:
                     yield as_text(slug)
 
-    def _audit(self, event: str) -> str:
-        """The key of the event's log."""
-        return self._counter.keys(event).audit
-
     def _ask(self, *words: Any) -> Any:
         with self._breaker:
             return self._client.execute_command(*words)
@@ -134,7 +130,7 @@ class Control:
     def _change(self, event: str, who: str, steps: Iterable[tuple[str, str, str]], *, most: int) -> list[Any]:
         words = [who, new_sid(), most, event_slug(event), *(word for step in steps for word in step)]
         keys = self._counter.keys(event)
-        answer = self._run("change", (keys.line, keys.settings, self._audit(event)), words)
+        answer = self._run("change", (keys.line, keys.settings, keys.audit), words)
         if not isinstance(answer, list):
             raise Outage(f"Redis answered a change with something that isn't ours: {answer!r:.80}")
         return answer

@@ -63,7 +63,7 @@ class EventControl:
         """True where somebody has come, an operator has changed something, or a rule names the event."""
         if self.rule.events is not None or self.name in self._control.named():
             return True
-        kept = (self._keys.line, self._keys.settings, self._control._audit(self.name))
+        kept = (self._keys.line, self._keys.settings, self._keys.audit)
         return bool(self._control._ask("EXISTS", *kept))
 
     def snapshot(self) -> Snapshot | None:
@@ -98,7 +98,7 @@ class EventControl:
 
     def log(self, most: int = 50) -> list[Change]:
         """What was changed lately, and by whom; newest first."""
-        found = self._control._ask("LRANGE", self._control._audit(self.name), 0, most - 1)
+        found = self._control._ask("LRANGE", self._keys.audit, 0, most - 1)
         return [_change_of(note) for note in found]
 
     def now_ms(self) -> int:

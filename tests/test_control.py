@@ -243,7 +243,7 @@ def an_answer_that_got_lost_is_asked_for_again(event: EventControl, client: redi
 
 def counter_call(control: Any, words: list[Any]) -> list[Any]:
     source, keys = control._counter.script("change")[0], control._counter.keys("gala")
-    named = (keys.line, keys.settings, control._audit("gala"))
+    named = (keys.line, keys.settings, keys.audit)
     answer: list[Any] = control._client.execute_command("EVAL", source, len(named), *named, *words)
     return answer
 
@@ -589,7 +589,11 @@ NOTE_MUTANTS: list[tuple[str, str, Acts]] = [
     ("string.format('%.0f', clock_ms)", "'0'", what_was_done_is_in_the_log),
     ("cjson.decode(note).id == ARGV[21]", "false", what_is_asked_for_twice_happens_once),
     ("redis.call('LTRIM', AUDIT, 0, ARGV[25] - 1)", "", the_log_of_acts_is_bounded_and_outlives_the_line),
-    ("redis.call('PEXPIRE', AUDIT, NOTE_KEPT_MS)", "", the_log_of_acts_is_bounded_and_outlives_the_line),
+    (
+        "redis.call('PEXPIRE', AUDIT, SETTINGS_EXPIRY_MS)",
+        "",
+        the_log_of_acts_is_bounded_and_outlives_the_line,
+    ),
     ("table.remove(KEYS, 9)", "KEYS[9]", the_log_of_acts_is_bounded_and_outlives_the_line),
     ("return finish('NOBODY', 0)", "", who_has_left_meanwhile_is_not_evicted),
     ("and not redis.call('ZSCORE', READY, sid)", "", who_is_ready_is_evicted_too),

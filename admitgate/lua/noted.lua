@@ -3,7 +3,7 @@
 -- ARGV    21 the act's own name  22 who  23 what is done  24 its text  25 notes to keep
 -- -> NOBODY (an evicted sid that has neither a slot nor a place) | DONE (what is asked for twice happens once) | what the act itself says
 local AUDIT = table.remove(KEYS, 9)   -- the others live as long as the line does
-local NOTE_KEPT_MS, ASKED_TWICE = 2592000000, 50
+local ASKED_TWICE = 50
 if AUDIT then
   for _, note in ipairs(redis.call('LRANGE', AUDIT, 0, ASKED_TWICE - 1)) do
     if cjson.decode(note).id == ARGV[21] then return finish('DONE', 0) end
@@ -12,5 +12,5 @@ if AUDIT then
   local at = string.format('%.0f', clock_ms)
   redis.call('LPUSH', AUDIT, cjson.encode({id = ARGV[21], at = at, who = ARGV[22], field = ARGV[23], from = '', to = ARGV[24]}))
   redis.call('LTRIM', AUDIT, 0, ARGV[25] - 1)
-  redis.call('PEXPIRE', AUDIT, NOTE_KEPT_MS)
+  redis.call('PEXPIRE', AUDIT, SETTINGS_EXPIRY_MS)
 end
